@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import { byteQuantity, count, countOrZero, label, listByKey, type Rule, withRules } from './fields.ts';
+import { inbound, labelSelector, notAvailable, outbound, queuedBytes } from './flows.ts';
+
+/** The ConnectionBudget: what a user declares. Types, defaults, messages and the CRD come from this schema. */
+
+const container = z.strictObject({
+  name: label('Name of a container of the pod.'),
+  processes: z
+    .int()
+    .min(1)
+    .max(65536)
+    .default(1)
+    .meta({ description: 'Processes that share the connections evenly; RLIMIT_NOFILE is per process.' }),
+  descriptors: z
+    .strictObject({
+      reserved: countOrZero('Descriptors per process that are no connections: files, listeners, epoll, logs.').default(64),
+      perConnection: count('Descriptors that one connection takes.').max(1024).default(1),
+      soft: z.enum(['Planned', 'Unchanged']).default('Planned').meta({
+        description:
+          'Planned: the soft limit is raised too. Unchanged: only the hard one, for programs that use select() or raise their own.',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'What counts against RLIMIT_NOFILE of each process.' }),
+  memoryPerConnection: byteQuantity("The program's own memory per connection, in bytes.").default('0'),
+});
+
+const scale = z.strictObject({
+  pods: count('Pods that share gateways and destinations.').max(1000000).optional(),
+  podsPerNode: count('Planned pods on one node.').max(100000).optional(),
+  surgePercent: z
+    .int()
+    .min(0)
+    .max(100)
+    .optional()
+    .meta({ description: 'Additional pods during a rollout, in percent of pods.' }),
+});
+
+const sourceAddresses = withRules(
+  z.strictObject({
+    provider: z
+      .enum(['None', 'PodNetwork', 'Multus'])
+      .default('None')
+      .meta({ description: 'Who hands out extra source addresses. This version delivers None.' }),
+    networkAttachmentName: label('NetworkAttachmentDefinition, for provider Multus only.').optional(),
+    maximum: z
+      .int()
+      .min(0)
+      .max(32)
+      .default(0)
+      .meta({ description: 'Extra source addresses that a pod may get, in addresses.' }),
+    spread: z
+      .enum(['Transparent', 'Application'])
+      .default('Transparent')
+      .meta({ description: 'Who spreads connections over the addresses.' }),
+  }),
+  [
+    {
+      cel: "self.provider == 'None'",
+      message: notAvailable('a provider other than None'),
+      field: 'provider',
+      holds: (value) => value.provider === 'None',
+    },
+  ],
+);
+
+const updatePolicy = withRules(
+  z.strictObject({
+    mode: z.enum(['Off', 'Initial', 'Recreate', 'InPlaceOrRecreate']).default('Initial').meta({
+      description: 'Off only plans. Initial patches pods when they are created. The others are not available in this version.',
+    }),
+  }),
+  [
+    {
+      cel: "self.mode in ['Off', 'Initial']",
+      message: notAvailable('a mode other than Off and Initial'),
+      field: 'mode',
+      holds: (value) => value.mode === 'Off' || value.mode === 'Initial',
+    },
+  ],
+);
+
+const specFields = z.strictObject({
+  selector: withRules(labelSelector, [
+    {
+      cel: '(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)',
+      message: 'must not be empty',
+      holds: (value) =>
+        Object.keys(value.matchLabels ?? {}).length > 0 || (value.matchExpressions ?? []).length > 0,
+    },
+  ]).meta({ description: 'The pods that the budget is for. Required, not empty.' }),
+  scale: scale.optional().meta({
+    description: 'How many pods share nodes, gateways and destinations. Undeclared: what is observed in the cluster.',
+  }),
+  containers: listByKey(container, 'name', 16)
+    .optional()
+    .meta({ description: 'Who holds the connections. Default: the first container of the pod, one process.' }),
+  inbound,
+  outbound,
+  queuedBytes: queuedBytes.prefault({}).meta({ description: 'Average bytes held in socket buffers per connection.' }),
+  headroomPercent: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(10)
+    .meta({ description: 'Added once to connections and rates, in percent; never to reserved descriptors.' }),
+  sourceAddresses: sourceAddresses.prefault({}).meta({ description: 'Extra source addresses: asked for, never a surprise.' }),
+  updatePolicy: updatePolicy.prefault({}).meta({ description: 'When running pods get a new plan.' }),
+});
+
+type SpecFields = z.output<typeof specFields>;
+type FlowList = 'inbound' | 'outbound';
+
+const unlistedFlow = (spec: SpecFields, list: FlowList): number =>
+  spec[list].findIndex(
+    ({ container: name }) =>
+      name !== undefined && spec.containers !== undefined && !spec.containers.some((entry) => entry.name === name),
+  );
+
+const containerIsListed = (list: FlowList): Rule<SpecFields> => {
+  const unlisted = 'has(f.container) && !self.containers.exists(c, c.name == f.container)';
+  return {
+    cel: `!has(self.containers) || !has(self.${list}) || !self.${list}.exists(f, ${unlisted})`,
+    message: 'must be one of spec.containers',
+    field: list,
+    celMessage: `"container " + self.${list}.filter(f, ${unlisted})[0].container + " must be one of spec.containers"`,
+    holds: (spec) => unlistedFlow(spec, list) === -1,
+    culprit: (spec) => [list, unlistedFlow(spec, list), 'container'],
+  };
+};
+
+const repeatedPort = ({ inbound: flows }: SpecFields): number =>
+  flows.findIndex((flow, index) => flows.findIndex((other) => other.port === flow.port) < index);
+
+export const connectionBudgetSpec = withRules(specFields, [
+  {
+    cel: '(has(self.inbound) && size(self.inbound) > 0) || (has(self.outbound) && size(self.outbound) > 0)',
+    message: 'at least one flow in inbound or outbound is required',
+    holds: (spec) => spec.inbound.length + spec.outbound.length > 0,
+  },
+  {
+    cel: '!has(self.inbound) || !has(self.outbound) || self.inbound.all(i, !self.outbound.exists(o, o.name == i.name))',
+    message: 'a flow name must be unique among inbound and outbound (duplicate name)',
+    field: 'outbound',
+    holds: (spec) => spec.inbound.every((flow) => !spec.outbound.some((other) => other.name === flow.name)),
+  },
+  {
+    cel: '!has(self.inbound) || self.inbound.all(a, self.inbound.exists_one(b, b.port == a.port))',
+    message: 'inbound flows must have different ports',
+    field: 'inbound',
+    holds: (spec) => repeatedPort(spec) === -1,
+    culprit: (spec) => ['inbound', repeatedPort(spec), 'port'],
+  },
+  containerIsListed('inbound'),
+  containerIsListed('outbound'),
+]);
+
+export type ConnectionBudgetSpec = z.output<typeof connectionBudgetSpec>;
+export type InboundSpec = ConnectionBudgetSpec['inbound'][number];
+export type OutboundSpec = ConnectionBudgetSpec['outbound'][number];
+export type ContainerSpec = NonNullable<ConnectionBudgetSpec['containers']>[number];

@@ -1,0 +1,96 @@
+import type { Assumption, Demand, NodeFacts, PortRange } from './demand.ts';
+import { type ContainerPlan, planDescriptors } from './descriptors.ts';
+import type { Limit, Sysctl } from './limit.ts';
+import { loadsFor, type Loads, sumOf } from './load.ts';
+import { planMemory } from './memory.ts';
+import { type NodeMinimum, planNodeTables } from './node-tables.ts';
+import { planPath } from './path.ts';
+import { planPorts } from './ports.ts';
+import { planQueues } from './queues.ts';
+import { connections, type Bytes, type Connections } from './quantities.ts';
+import { bindingLimitOf, reachableConnections } from './reachable.ts';
+
+export interface Plan {
+  readonly feasible: boolean;
+  /** Per pod. planned: with headroom; reachable: without. */
+  readonly connections: { readonly declared: Connections; readonly planned: Connections; readonly reachable: Connections };
+  readonly bindingLimit: Limit | undefined;
+  readonly containers: readonly ContainerPlan[];
+  readonly sysctls: readonly Sysctl[];
+  readonly portRange: PortRange;
+  readonly reservedPorts: readonly number[];
+  readonly sourceAddresses: { readonly total: number; readonly extra: number };
+  readonly kernelMemoryBytes: Bytes;
+  readonly chargedMemoryBytes: Bytes;
+  /** What every node that runs the pods must offer: counts; tcp_mem: its maximum, in pages. */
+  readonly nodeMinimums: readonly NodeMinimum[];
+  readonly assumptions: readonly Assumption[];
+  readonly limits: readonly Limit[];
+}
+
+/** What a plan without a node's facts rests on, and what the node's missing facts leave open. */
+const nodeAssumptions = (node: NodeFacts | undefined): readonly Assumption[] =>
+  node === undefined ? [{ kind: 'NodeUnknown', subject: '', value: 0 }] : [];
+
+const softLimits = (demand: Demand): readonly Assumption[] =>
+  demand.containers
+    .filter((container) => !container.softPlanned)
+    .map((container) => ({ kind: 'OwnSoftLimit', subject: container.name, value: 0 }));
+
+const nrOpenMinimum = (limits: readonly Limit[]): readonly NodeMinimum[] => {
+  const needed = Math.max(0, ...limits.filter(({ limit }) => limit === 'fs.nr_open').map((limit) => limit.needed));
+  return needed === 0 ? [] : [{ name: 'fs.nr_open', minimum: needed }];
+};
+
+const countsFor = (demand: Demand, loads: Loads, limits: readonly Limit[]): Plan['connections'] => ({
+  declared: connections(sumOf(loads.all, (load) => load.flow.connections)),
+  planned: connections(sumOf(loads.all, (load) => load.connections)),
+  reachable: connections(reachableConnections(limits, demand.inbound.length + demand.outbound.length)),
+});
+
+/**
+ * A walk along the path of a connection: each stage compares what it holds with what is needed, and says by which setting
+ * it is raised or that it binds. Pure; a shortfall is an answer, not an error.
+ */
+export const plan = (demand: Demand, node?: NodeFacts): Plan => {
+  const facts = node ?? {};
+  const loads = loadsFor(demand);
+  const descriptors = planDescriptors(demand, loads, node);
+  const ports = planPorts(demand, loads, facts);
+  const queues = planQueues(demand, loads);
+  const memory = planMemory(demand, loads, { node: facts, ports: ports.ports });
+  const tables = planNodeTables(demand, loads, facts);
+  const path = planPath(demand, loads);
+  const limits = [
+    ...descriptors.limits,
+    ...ports.limits,
+    ...queues.limits,
+    ...memory.limits,
+    ...tables.limits,
+    ...path.limits,
+  ];
+  const counts = countsFor(demand, loads, limits);
+  const bindingLimit = bindingLimitOf(limits, demand.inbound.length + demand.outbound.length);
+  return {
+    feasible: bindingLimit === undefined,
+    connections: counts,
+    bindingLimit,
+    containers: descriptors.containers,
+    sysctls: [...ports.sysctls, ...queues.sysctls, ...memory.sysctls, ...path.sysctls],
+    portRange: ports.range,
+    reservedPorts: ports.reserved,
+    sourceAddresses: { total: ports.addresses, extra: ports.addresses - 1 },
+    kernelMemoryBytes: memory.kernelMemoryBytes,
+    chargedMemoryBytes: memory.chargedMemoryBytes,
+    nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],
+    assumptions: [
+      ...demand.assumptions,
+      ...nodeAssumptions(node),
+      ...softLimits(demand),
+      ...ports.assumptions,
+      ...queues.assumptions,
+      ...path.assumptions,
+    ],
+    limits,
+  };
+};

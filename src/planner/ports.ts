@@ -1,0 +1,220 @@
+import type { Assumption, Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange } from './demand.ts';
+import { defaultPortRange, fastShareOfRange, portsOfAnAddress, reusedTimeWaitSeconds, timeWaitSeconds, widerPortRanges } from './kernel.ts';
+import { type Limit, limitFor, neededFor, noTerms, type StageOutcome, type Sysctl, type Terms } from './limit.ts';
+import { type Load, type Loads, termsFor } from './load.ts';
+
+/**
+ * Source ports: the tuples (source address, port) that the kernel hands out to one destination. Late binding has the whole
+ * range per destination, early binding has it once for all, explicit ports have all 65,535 of an address.
+ */
+interface TupleSpace {
+  readonly stage: 'Socket' | 'Sidecar';
+  readonly flow: string;
+  readonly kind: 'Late' | 'Early' | 'Explicit';
+  readonly terms: Terms;
+  /** The share of the range that is planned for: past half of it the kernel's own choice is slow. */
+  readonly fastShare: number;
+  /** Extra addresses of the pod multiply the space; behind a translator they do not. */
+  readonly multipliedByAddresses: boolean;
+  readonly concerns: readonly number[];
+}
+
+export interface PortPlan extends StageOutcome {
+  readonly range: PortRange;
+  readonly reserved: readonly number[];
+  /** Source addresses in all, the pod's own included. */
+  readonly addresses: number;
+  /** Ports × addresses: the distinct source tuples that the pod can have. */
+  readonly ports: number;
+}
+
+/** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
+export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): number => {
+  const all = high - low + 1;
+  return all - (all % 2) - reserved.filter((port) => port >= low && port <= high).length;
+};
+
+/** The share of the busiest target: even, or what is declared where that is more. */
+export const busiestShare = (flow: OutboundFlow): Pick<Terms, 'numerator' | 'denominator'> => {
+  const targets = flow.destinationAddresses * flow.destinationPorts;
+  const percent = flow.largestSharePercent ?? 0;
+  return percent * targets > 100 ? { numerator: percent, denominator: 100 } : { numerator: 1, denominator: targets };
+};
+
+const lingering = (loads: readonly Load[], seconds: number): Pick<Terms, 'seconds' | 'rate' | 'declaredRate'> => ({
+  ...termsFor(loads.filter((load) => load.flow.closedBy === 'Pod')),
+  seconds,
+});
+
+/** A sidecar opens a second connection to the same destination from the same namespace: twice the tuples. */
+const outboundSpace = (load: Load<OutboundFlow>, seconds: number): TupleSpace => {
+  const { flow } = load;
+  const doubled = load.sockets > 1 ? 2 : 1;
+  const own = { ...lingering([load], seconds * doubled), connections: load.connections, declared: flow.connections };
+  return {
+    stage: 'Socket',
+    flow: flow.name,
+    kind: flow.binding === 'Explicit' ? 'Explicit' : 'Late',
+    terms: { ...noTerms, ...own, ...busiestShare(flow), factor: doubled },
+    fastShare: fastShareOfRange[flow.portSelection],
+    multipliedByAddresses: flow.path.length === 0,
+    concerns: [load.index],
+  };
+};
+
+/** bind(address, 0) takes a port for every destination at once: all early flows share the range. */
+const earlySpace = (loads: readonly Load<OutboundFlow>[], seconds: number): TupleSpace => {
+  const { connections, declared } = termsFor(loads);
+  return {
+    stage: 'Socket',
+    flow: loads.length === 1 ? (loads[0]?.flow.name ?? '') : '',
+    kind: 'Early',
+    terms: { ...noTerms, connections, declared, ...lingering(loads, seconds) },
+    fastShare: 1,
+    multipliedByAddresses: true,
+    concerns: loads.map((load) => load.index),
+  };
+};
+
+/** A sidecar dials the program from one loopback address (Istio: 127.0.0.6) with the pod's own port range. */
+const sidecarSpace = (load: Load<InboundFlow>, addresses: number): TupleSpace => ({
+  stage: 'Sidecar',
+  flow: load.flow.name,
+  kind: 'Late',
+  terms: { ...noTerms, connections: load.connections, declared: load.flow.connections, denominator: addresses },
+  fastShare: fastShareOfRange.Kernel,
+  multipliedByAddresses: false,
+  concerns: [load.index],
+});
+
+const spacesFor = (loads: Loads, seconds: number): readonly TupleSpace[] => {
+  const early = loads.outbound.filter((load) => load.flow.binding === 'Early');
+  return [
+    ...loads.outbound.filter((load) => load.flow.binding !== 'Early').map((load) => outboundSpace(load, seconds)),
+    ...(early.length > 0 ? [earlySpace(early, seconds)] : []),
+    ...loads.inbound.flatMap((load) =>
+      load.flow.path
+        .filter(({ type, portsPerAddress }) => type === 'Sidecar' && portsPerAddress === undefined)
+        .map(({ addresses }) => sidecarSpace(load, addresses)),
+    ),
+  ];
+};
+
+/** One choice of range and addresses, and what it gives each space. */
+interface Choice {
+  readonly range: PortRange;
+  readonly addresses: number;
+}
+
+const capacityOf = (space: TupleSpace, choice: Choice, context: { readonly reserved: readonly number[]; readonly early: number }): number => {
+  const addresses = space.multipliedByAddresses ? choice.addresses : 1;
+  if (space.kind === 'Explicit') return portsOfAnAddress * addresses;
+  const ports = portsIn(choice.range, context.reserved);
+  const taken = space.kind === 'Early' ? 0 : Math.ceil(context.early / choice.addresses);
+  return Math.max(0, ports - taken) * addresses;
+};
+
+interface Search {
+  readonly spaces: readonly TupleSpace[];
+  readonly reserved: readonly number[];
+  /** Ports that early binding takes away from everybody else. */
+  readonly early: number;
+  readonly maximumAddresses: number;
+  readonly ranges: readonly PortRange[];
+}
+
+const holds = (search: Search, choice: Choice, fast: boolean): boolean =>
+  search.spaces.every((space) => neededFor(space.terms) <= capacityOf(space, choice, search) * (fast ? space.fastShare : 1));
+
+/**
+ * The narrowest range that holds every space without reaching the cliff; where none does, the widest one with as few extra
+ * addresses as avoid the cliff, or all that are allowed.
+ */
+const choose = (search: Search): Choice => {
+  for (const range of search.ranges) {
+    if (holds(search, { range, addresses: 1 }, true)) return { range, addresses: 1 };
+  }
+  const range = search.ranges.at(-1) ?? defaultPortRange;
+  for (let addresses = 2; addresses < search.maximumAddresses; addresses += 1) {
+    if (holds(search, { range, addresses }, true)) return { range, addresses };
+  }
+  return { range, addresses: search.maximumAddresses };
+};
+
+const searchFor = (demand: Demand, loads: Loads, seconds: number): Search => {
+  const spaces = spacesFor(loads, seconds);
+  const multiplies = spaces.some((space) => space.multipliedByAddresses);
+  const own = demand.pod.portRange;
+  const start = own ?? defaultPortRange;
+  return {
+    spaces,
+    reserved: demand.pod.declaredPorts,
+    early: spaces.filter(({ kind }) => kind === 'Early').reduce((sum, { terms }) => sum + neededFor(terms), 0),
+    maximumAddresses: multiplies ? 1 + demand.maximumExtraAddresses : 1,
+    ranges: demand.pod.hostNetwork || own !== undefined ? [start] : [start, ...widerPortRanges],
+  };
+};
+
+const spaceLimit = (space: TupleSpace, search: Search, choice: Choice): Limit => {
+  const before = { range: search.ranges[0] ?? defaultPortRange, addresses: 1 };
+  return limitFor({
+    stage: space.stage,
+    limit: space.kind === 'Explicit' ? 'SourcePorts' : 'net.ipv4.ip_local_port_range',
+    scope: 'Pod',
+    flow: space.flow,
+    unit: 'ports',
+    terms: space.terms,
+    capacity: capacityOf(space, before, search),
+    raisable: capacityOf(space, choice, search),
+    concerns: space.concerns,
+  });
+};
+
+const portSysctls = (demand: Demand, search: Search, { range }: Choice): readonly Sysctl[] => {
+  if (demand.pod.hostNetwork || search.spaces.length === 0) return [];
+  const sysctls: Sysctl[] = [];
+  if (range !== search.ranges[0]) {
+    sysctls.push({ name: 'net.ipv4.ip_local_port_range', value: `${range.low} ${range.high}`, setBy: 'Kubelet' });
+  }
+  const reserved = search.reserved.filter((port) => port >= range.low && port <= range.high);
+  if (reserved.length > 0) {
+    const setBy = demand.pod.kubeletReservesPorts ? 'Kubelet' : 'Agent';
+    sysctls.push({ name: 'net.ipv4.ip_local_reserved_ports', value: reserved.join(','), setBy });
+  }
+  return sysctls;
+};
+
+const cliffs = (search: Search, choice: Choice): readonly Assumption[] =>
+  search.spaces
+    .filter(({ terms, fastShare, ...space }) => {
+      const capacity = capacityOf({ terms, fastShare, ...space }, choice, search);
+      const needed = neededFor(terms);
+      return needed <= capacity && needed > capacity * fastShare;
+    })
+    .map((space) => ({ kind: 'KernelPortCliff', subject: space.flow, value: Math.floor(capacityOf(space, choice, search) * space.fastShare) }));
+
+/**
+ * Chooses range, addresses and, only where TIME_WAIT would not fit otherwise, tcp_tw_reuse. One source address to one
+ * destination, 34,210 needed: the default 28,232 is too few, 55,296 hold it, half of 64,512 does not: the widest range.
+ */
+export const planPorts = (demand: Demand, loads: Loads, node: NodeFacts): PortPlan => {
+  const plain = searchFor(demand, loads, timeWaitSeconds);
+  const plainChoice = choose(plain);
+  const closes = loads.outbound.some((load) => load.flow.closedBy === 'Pod' && load.closesPerSecond > 0);
+  const reuses = closes && !demand.pod.hostNetwork && !holds(plain, plainChoice, false);
+  const search = reuses ? searchFor(demand, loads, reusedTimeWaitSeconds(node)) : plain;
+  const choice = reuses ? choose(search) : plainChoice;
+  const reuse: readonly Sysctl[] = reuses ? [{ name: 'net.ipv4.tcp_tw_reuse', value: '1', setBy: 'Agent' }] : [];
+  return {
+    range: choice.range,
+    reserved: search.reserved,
+    addresses: choice.addresses,
+    ports: portsIn(choice.range, search.reserved) * choice.addresses,
+    limits: search.spaces.map((space) => spaceLimit(space, search, choice)),
+    sysctls: [...portSysctls(demand, search, choice), ...reuse],
+    assumptions: [
+      ...cliffs(search, choice),
+      ...(reuses ? [{ kind: 'TimestampsBothEnds', subject: '', value: reusedTimeWaitSeconds(node) } as const] : []),
+    ],
+  };
+};
