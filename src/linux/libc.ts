@@ -1,0 +1,70 @@
+import type * as Koffi from 'koffi';
+
+import { createRequire } from 'node:module';
+
+import { type FailedCall, linuxErrorForErrno } from './linux-error.ts';
+
+// asm-generic/resource.h; the same on every architecture that Node runs on.
+const RLIMIT_NOFILE = 7;
+// linux/sched.h. With the type given, setns(2) refuses a descriptor of any other kind of namespace (EINVAL).
+const CLONE_NEWNET = 0x4000_0000;
+// RLIM64_INFINITY of asm-generic/resource.h is ~0ULL.
+const RLIM64_INFINITY = 2n ** 64n - 1n;
+
+/** Soft and hard limit; `Infinity` is what /proc/PID/limits prints as "unlimited". */
+export interface Rlimit {
+  readonly soft: number;
+  readonly hard: number;
+}
+
+type PrlimitArguments = readonly [pid: number, resource: number, limit: BigUint64Array, previous: BigUint64Array];
+
+interface Libc {
+  readonly prlimit64: (...args: PrlimitArguments) => number;
+  readonly setns: (fd: number, type: number) => number;
+  readonly errno: () => number;
+}
+
+let loaded: Libc | undefined;
+
+/** Loads the C library now rather than at the first call, which then costs no more than the call. */
+export function loadLibc(): void {
+  libc();
+}
+
+/** prlimit(2): sets RLIMIT_NOFILE of `pid` and returns what it was, in one step. Throws LinuxError. */
+export function exchangeNofile(pid: number, limit: Rlimit, call: FailedCall): Rlimit {
+  const { prlimit64, errno } = libc();
+  const wanted = new BigUint64Array([rlimitValue(limit.soft), rlimitValue(limit.hard)]);
+  const previous = new BigUint64Array(2);
+  if (prlimit64(pid, RLIMIT_NOFILE, wanted, previous) !== 0) throw linuxErrorForErrno(errno(), call);
+  return { soft: numberFor(previous[0]), hard: numberFor(previous[1]) };
+}
+
+/** setns(2): moves the calling thread, and no other, into the network namespace that `fd` is open on. */
+export function enterNetworkNamespace(fd: number, call: FailedCall): void {
+  const { setns, errno } = libc();
+  if (setns(fd, CLONE_NEWNET) !== 0) throw linuxErrorForErrno(errno(), call);
+}
+
+// createRequire keeps a bundler from following the native module: it stays in node_modules beside the bundle.
+function libc(): Libc {
+  if (loaded !== undefined) return loaded;
+  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
+  // null: the symbols of the program itself, which Node has linked with whichever C library the system has.
+  const symbols = koffi.load(null);
+  loaded = {
+    prlimit64: symbols.func('int prlimit64(int pid, int resource, void *limit, void *previous)'),
+    setns: symbols.func('int setns(int fd, int type)'),
+    errno: () => koffi.errno(),
+  };
+  return loaded;
+}
+
+function rlimitValue(limit: number): bigint {
+  return limit === Number.POSITIVE_INFINITY ? RLIM64_INFINITY : BigInt(limit);
+}
+
+function numberFor(value: bigint | undefined): number {
+  return value === undefined || value === RLIM64_INFINITY ? Number.POSITIVE_INFINITY : Number(value);
+}

@@ -1,0 +1,93 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+
+import { LinuxError, linuxErrorFrom } from './linux-error.ts';
+import { DEFAULT_PROC_ROOT } from './proc.ts';
+
+// Only what belongs to a network namespace, or is read beside it. No "..", no "/", no empty part.
+const SYSCTL_NAME = /^net(?:\.[a-z0-9_-]+)+$/;
+
+// proc(5) takes a page at a time; what is set here is numbers, ranges and algorithm names.
+const SYSCTL_VALUE = /^[\x20-\x7e\t]{0,4095}$/;
+
+/** net.core.somaxconn → PROC/sys/net/core/somaxconn. Throws LinuxError InvalidInput for any other kind of name. */
+export function sysctlPathFor(name: string, procRoot: string = DEFAULT_PROC_ROOT): string {
+  if (!SYSCTL_NAME.test(name)) throw invalid(`sysctl name ${JSON.stringify(name)}: must be net.… in lower case`);
+  return `${procRoot}/sys/${name.replaceAll('.', '/')}`;
+}
+
+/** The inverse of sysctlPathFor. Throws LinuxError InvalidInput for a path outside PROC/sys/net. */
+export function sysctlNameFor(path: string, procRoot: string = DEFAULT_PROC_ROOT): string {
+  const prefix = `${procRoot}/sys/`;
+  const name = path.slice(prefix.length).replaceAll('/', '.');
+  const isSysctl = path.startsWith(prefix) && !path.includes('.', prefix.length) && SYSCTL_NAME.test(name);
+  if (!isSysctl) throw invalid(`sysctl path ${JSON.stringify(path)}: must be below ${prefix}net`);
+  return name;
+}
+
+/**
+ * The value in the calling thread's network namespace, blanks normalised. Throws LinuxError NotFound where the kernel
+ * or the namespace does not have it (tcp_mem in a pod's).
+ */
+export function readSysctl(name: string, procRoot: string = DEFAULT_PROC_ROOT): string {
+  const path = sysctlPathFor(name, procRoot);
+  try {
+    return normalSysctlValue(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw linuxErrorFrom(error, { syscall: 'read', attempt: `read ${name}` });
+  }
+}
+
+/**
+ * Writes in the calling thread's network namespace. Throws LinuxError InvalidInput (also what the kernel refuses),
+ * NotFound, or NotPermitted (a read-only proc mount, CAP_NET_ADMIN missing).
+ */
+export function writeSysctl(name: string, value: string, procRoot: string = DEFAULT_PROC_ROOT): void {
+  const path = sysctlPathFor(name, procRoot);
+  if (!SYSCTL_VALUE.test(value)) throw invalid(`value of ${name}: must be one line of printable ASCII`);
+  try {
+    // The line end makes an empty value (no reserved ports) a write at all.
+    writeFileSync(path, `${value}\n`, { flag: 'r+' });
+  } catch (error) {
+    throw linuxErrorFrom(error, { syscall: 'write', attempt: `write "${value}" to ${name}` });
+  }
+}
+
+/** The kernel separates numbers by tabs and people by spaces: "32768\t60999\n" → "32768 60999". */
+export function normalSysctlValue(value: string): string {
+  return value.trim().replaceAll(/\s+/g, ' ');
+}
+
+/**
+ * Whether two values of a sysctl mean the same. Lists of ports come back from the kernel sorted and merged:
+ * written "8081,8080,1883", read "1883,8080-8081".
+ */
+export function isSameSysctlValue(name: string, a: string, b: string): boolean {
+  const normal = name.endsWith('_reserved_ports') ? normalPortList : normalSysctlValue;
+  return normal(a) === normal(b);
+}
+
+function normalPortList(value: string): string {
+  const parts = normalSysctlValue(value).split(/[, ]/).filter(Boolean);
+  const ranges = parts.map(portRangeOf).toSorted((a, b) => a.low - b.low);
+  const merged: PortRange[] = [];
+  for (const range of ranges) {
+    const last = merged.at(-1);
+    if (last === undefined || range.low > last.high + 1) merged.push(range);
+    else merged.splice(-1, 1, { low: last.low, high: Math.max(last.high, range.high) });
+  }
+  return merged.map(({ low, high }) => `${low}-${high}`).join(',');
+}
+
+interface PortRange {
+  readonly low: number;
+  readonly high: number;
+}
+
+function portRangeOf(text: string): PortRange {
+  const [low, high = low] = text.split('-').map(Number);
+  return { low: low ?? 0, high: high ?? 0 };
+}
+
+function invalid(message: string): LinuxError {
+  return new LinuxError({ kind: 'InvalidInput', syscall: 'open', message });
+}
