@@ -14,7 +14,9 @@ const container = z.strictObject({
     .meta({ description: 'Processes that share the connections evenly; RLIMIT_NOFILE is per process.' }),
   descriptors: z
     .strictObject({
-      reserved: countOrZero('Descriptors per process that are no connections: files, listeners, epoll, logs.').default(64),
+      reserved: countOrZero('Descriptors per process that are no connections: files, listeners, epoll, logs.').default(
+        64,
+      ),
       perConnection: count('Descriptors that one connection takes.').max(1024).default(1),
       soft: z.enum(['Planned', 'Unchanged']).default('Planned').meta({
         description:
@@ -68,7 +70,8 @@ const sourceAddresses = withRules(
 const updatePolicy = withRules(
   z.strictObject({
     mode: z.enum(['Off', 'Initial', 'Recreate', 'InPlaceOrRecreate']).default('Initial').meta({
-      description: 'Off only plans. Initial patches pods when they are created. The others are not available in this version.',
+      description:
+        'Off only plans. Initial patches pods when they are created. The others are not available in this version.',
     }),
   }),
   [
@@ -86,8 +89,7 @@ const specFields = z.strictObject({
     {
       cel: '(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)',
       message: 'must not be empty',
-      holds: (value) =>
-        Object.keys(value.matchLabels ?? {}).length > 0 || (value.matchExpressions ?? []).length > 0,
+      holds: (value) => Object.keys(value.matchLabels ?? {}).length > 0 || (value.matchExpressions ?? []).length > 0,
     },
   ]).meta({ description: 'The pods that the budget is for. Required, not empty.' }),
   scale: scale.optional().meta({
@@ -105,7 +107,9 @@ const specFields = z.strictObject({
     .max(1000)
     .default(10)
     .meta({ description: 'Added once to connections and rates, in percent; never to reserved descriptors.' }),
-  sourceAddresses: sourceAddresses.prefault({}).meta({ description: 'Extra source addresses: asked for, never a surprise.' }),
+  sourceAddresses: sourceAddresses
+    .prefault({})
+    .meta({ description: 'Extra source addresses: asked for, never a surprise.' }),
   updatePolicy: updatePolicy.prefault({}).meta({ description: 'When running pods get a new plan.' }),
 });
 

@@ -17,7 +17,9 @@ export const label = (description: string) =>
     .string()
     .min(1)
     .max(63)
-    .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, { error: 'must be an RFC 1123 label: lower-case letters, digits and "-"' })
+    .regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/, {
+      error: 'must be an RFC 1123 label: lower-case letters, digits and "-"',
+    })
     .meta({ description });
 
 /** Kubernetes' own quantity syntax, for bytes; suffixes as in k8s.io/apimachinery/pkg/api/resource. Never negative. */
@@ -61,7 +63,7 @@ export const withRules = <S extends z.ZodType>(schema: S, rules: readonly Rule<z
         ...(celMessage === undefined ? {} : { messageExpression: celMessage }),
         ...(field === undefined ? {} : { fieldPath: `.${field}` }),
       })),
-    }) as S;
+    });
 
 /** A list whose entries are told apart by `key` (an SSA list map). Two entries with one key are refused. */
 export const listByKey = <S extends z.ZodType>(item: S, key: string & keyof z.output<S>, maxItems: number) =>
@@ -72,7 +74,11 @@ export const listByKey = <S extends z.ZodType>(item: S, key: string & keyof z.ou
       const seen = new Set<unknown>();
       for (const [index, entry] of items.entries()) {
         if (seen.has(entry[key])) {
-          context.addIssue({ code: 'custom', message: 'must be unique in its list (duplicate name)', path: [index, key] });
+          context.addIssue({
+            code: 'custom',
+            message: 'must be unique in its list (duplicate name)',
+            path: [index, key],
+          });
         }
         seen.add(entry[key]);
       }

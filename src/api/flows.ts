@@ -10,7 +10,9 @@ const connections = count('Concurrent connections per pod. At least 1.');
 const closesPerSecond = countOrZero(
   'Connections closed per second in the steady state, per pod: they linger as TIME_WAIT, conntrack entries and entries of translators.',
 ).default(0);
-const container = label('Name of the container that holds the connections. Default: the first of spec.containers.').optional();
+const container = label(
+  'Name of the container that holds the connections. Default: the first of spec.containers.',
+).optional();
 
 export const labelSelector = z.strictObject({
   matchLabels: z
@@ -84,7 +86,9 @@ const path = z
 const clients = withRules(
   z.strictObject({
     addresses: count('Distinct client addresses as the pod sees them, in addresses.').optional(),
-    portsPerAddress: portNumber('Ports that each client address has for us, in ports. Default: 28232, a Linux default.').optional(),
+    portsPerAddress: portNumber(
+      'Ports that each client address has for us, in ports. Default: 28232, a Linux default.',
+    ).optional(),
     podSelector: labelSelector.optional().meta({ description: 'The clients are these pods of the same namespace.' }),
   }),
   [
@@ -101,7 +105,9 @@ export const inboundFlow = z.strictObject({
   container,
   port: portNumber('Port that the program listens on.'),
   connections,
-  peakOpensPerSecond: countOrZero('New connections per second at the worst moment, such as a reconnect storm.').default(0),
+  peakOpensPerSecond: countOrZero('New connections per second at the worst moment, such as a reconnect storm.').default(
+    0,
+  ),
   closesPerSecond,
   closedBy: z
     .enum(['Pod', 'Peer'])
@@ -177,15 +183,14 @@ const destination = withRules(
       .max(100)
       .optional()
       .meta({ description: 'Share of the busiest target, in percent of the connections. Default: even.' }),
-    maxConnectionsPerAddress: count(
-      'Connections that one destination address takes in all, from all pods.',
-    ).optional(),
+    maxConnectionsPerAddress: count('Connections that one destination address takes in all, from all pods.').optional(),
   }),
   [
     {
       cel: '[has(self.service), has(self.addresses), has(self.unlisted)].filter(x, x).size() == 1',
       message: 'exactly one of service, addresses and unlisted must be set',
-      holds: (value) => [value.service, value.addresses, value.unlisted].filter((kind) => kind !== undefined).length === 1,
+      holds: (value) =>
+        [value.service, value.addresses, value.unlisted].filter((kind) => kind !== undefined).length === 1,
     },
   ],
 );

@@ -18,7 +18,10 @@ const fieldFor = (path: readonly PropertyKey[]): string =>
   }, '');
 
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
-  path.reduce<unknown>((value, key) => (typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined), input);
+  path.reduce<unknown>(
+    (value, key) => (typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined),
+    input,
+  );
 
 const shown = (value: unknown): string | undefined => {
   const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) as string | undefined);

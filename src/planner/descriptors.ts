@@ -55,7 +55,14 @@ export const planDescriptors = (
     const needed = neededFor(terms);
     const held = container.softPlanned && needed <= runtime.hard ? runtime.soft : runtime.hard;
     limits.push(
-      limitFor({ ...identity, stage: 'Process', limit: 'RLIMIT_NOFILE', scope: 'Process', capacity: held, raisable: settable ?? Infinity }),
+      limitFor({
+        ...identity,
+        stage: 'Process',
+        limit: 'RLIMIT_NOFILE',
+        scope: 'Process',
+        capacity: held,
+        raisable: settable ?? Infinity,
+      }),
       limitFor({ ...identity, stage: 'Node', limit: 'fs.nr_open', scope: 'Node', capacity: nrOpen }),
     );
     const hard = Math.min(Math.max(needed, runtime.soft), settable ?? nrOpen ?? needed, nrOpen ?? needed);

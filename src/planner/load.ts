@@ -53,7 +53,9 @@ export const sumOf = <T>(items: readonly T[], amount: (item: T) => number): numb
 };
 
 /** The terms that several flows have together; the caller adds what its limit counts besides. */
-export const termsFor = (loads: readonly Load[]): Pick<Terms, 'connections' | 'declared' | 'rate' | 'declaredRate'> => ({
+export const termsFor = (
+  loads: readonly Load[],
+): Pick<Terms, 'connections' | 'declared' | 'rate' | 'declaredRate'> => ({
   connections: sumOf(loads, (load) => load.connections),
   declared: sumOf(loads, (load) => load.flow.connections),
   rate: sumOf(loads, (load) => load.closesPerSecond),

@@ -35,7 +35,8 @@ const timeWaitLimit = (demand: Demand, loads: Loads, node: NodeFacts): Limit => 
 const containerLimits = (demand: Demand, loads: Loads): readonly Limit[] =>
   demand.containers.map((container, index) => {
     const own = loads.all.filter((load) => load.flow.container === index);
-    const factor = Math.max(0, ...own.map((load) => connectionBytes(demand, load))) + container.memoryPerConnectionBytes;
+    const factor =
+      Math.max(0, ...own.map((load) => connectionBytes(demand, load))) + container.memoryPerConnectionBytes;
     return limitFor({
       stage: 'Container',
       limit: 'MemoryLimit',
@@ -48,19 +49,39 @@ const containerLimits = (demand: Demand, loads: Loads): readonly Limit[] =>
     });
   });
 
-export const planMemory = (demand: Demand, loads: Loads, surroundings: { readonly node: NodeFacts; readonly ports: number }): MemoryPlan => {
+export const planMemory = (
+  demand: Demand,
+  loads: Loads,
+  surroundings: { readonly node: NodeFacts; readonly ports: number },
+): MemoryPlan => {
   const { node, ports } = surroundings;
   const timeWait = timeWaitLimit(demand, loads, node);
   const clients = sumOf(loads.outbound, (load) => load.connections);
   const live = sumOf(loads.all, (load) => load.connections * connectionBytes(demand, load));
   const kernel = live + Math.min(clients, ports) * bindBucketBytes + timeWait.needed * timeWaitBytes;
-  const program = sumOf(loads.all, (load) => load.connections * (demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0));
+  const program = sumOf(
+    loads.all,
+    (load) => load.connections * (demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0),
+  );
   const nodeMemory = limitFor({
     stage: 'Node',
     limit: 'MemoryTotal',
     scope: 'Node',
     unit: 'bytes',
-    terms: { ...noTerms, ...termsFor(loads.all), rate: 0, declaredRate: 0, sharers: loads.podsPerNodeWithSurge, factor: Math.ceil((kernel + program) / Math.max(1, sumOf(loads.all, (load) => load.connections))) },
+    terms: {
+      ...noTerms,
+      ...termsFor(loads.all),
+      rate: 0,
+      declaredRate: 0,
+      sharers: loads.podsPerNodeWithSurge,
+      factor: Math.ceil(
+        (kernel + program) /
+          Math.max(
+            1,
+            sumOf(loads.all, (load) => load.connections),
+          ),
+      ),
+    },
     capacity: node.memoryBytes,
   });
   const raised = timeWait.status === 'Raised';

@@ -1,7 +1,7 @@
 import type { Demand, NodeFacts } from './demand.ts';
 import { conntrackLingerSeconds, queuedPages } from './kernel.ts';
 import { type Limit, limitFor, type LimitName, noTerms, type Terms, type Unit } from './limit.ts';
-import { type Load, type Loads, sumOf, termsFor } from './load.ts';
+import { type Loads, sumOf, termsFor } from './load.ts';
 
 export interface NodeMinimum {
   readonly name: string;
@@ -19,7 +19,10 @@ const withoutRate = { rate: 0, declaredRate: 0 } as const;
 
 /** Open files of a pod: a struct file per descriptor, and the reserved ones of every process. */
 const fileTerms = (demand: Demand, loads: Loads): Partial<Terms> => {
-  const extra = sumOf(loads.all, (load) => load.connections * ((demand.containers[load.flow.container]?.descriptorsPerConnection ?? 1) - 1));
+  const extra = sumOf(
+    loads.all,
+    (load) => load.connections * ((demand.containers[load.flow.container]?.descriptorsPerConnection ?? 1) - 1),
+  );
   const reserved = sumOf(demand.containers, (container) => container.processes * container.reservedDescriptors);
   return { ...withoutRate, fixed: extra + reserved };
 };
@@ -31,12 +34,22 @@ const fileTerms = (demand: Demand, loads: Loads): Partial<Terms> => {
 const nodeTables = (demand: Demand, loads: Loads, node: NodeFacts): readonly NodeTable[] => {
   const pages = queuedPages(demand.queuedReceiveBytes) + queuedPages(demand.queuedSendBytes);
   const tables: NodeTable[] = [
-    { limit: 'net.netfilter.nf_conntrack_max', unit: 'entries', terms: { seconds: conntrackLingerSeconds }, capacity: node.conntrackMax },
+    {
+      limit: 'net.netfilter.nf_conntrack_max',
+      unit: 'entries',
+      terms: { seconds: conntrackLingerSeconds },
+      capacity: node.conntrackMax,
+    },
     { limit: 'fs.file-max', unit: 'descriptors', terms: fileTerms(demand, loads), capacity: node.fileMax },
     { limit: 'fs.epoll.max_user_watches', unit: 'entries', terms: withoutRate, capacity: node.epollMaxUserWatches },
   ];
   if (pages > 0) {
-    tables.push({ limit: 'net.ipv4.tcp_mem', unit: 'pages', terms: { ...withoutRate, factor: pages }, capacity: node.tcpMemMaximumPages });
+    tables.push({
+      limit: 'net.ipv4.tcp_mem',
+      unit: 'pages',
+      terms: { ...withoutRate, factor: pages },
+      capacity: node.tcpMemMaximumPages,
+    });
   }
   return tables;
 };
@@ -46,7 +59,7 @@ export const planNodeTables = (
   loads: Loads,
   node: NodeFacts,
 ): { readonly limits: readonly Limit[]; readonly minimums: readonly NodeMinimum[] } => {
-  const shared = { ...noTerms, ...termsFor(loads.all as readonly Load[]), sharers: loads.podsPerNodeWithSurge };
+  const shared = { ...noTerms, ...termsFor(loads.all), sharers: loads.podsPerNodeWithSurge };
   const limits = nodeTables(demand, loads, node).map(({ limit, unit, terms, capacity }) =>
     limitFor({ stage: 'Node', limit, scope: 'Node', unit, terms: { ...shared, ...terms }, capacity }),
   );

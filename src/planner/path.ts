@@ -83,7 +83,10 @@ export const keepaliveSecondsFor = (idleTimeoutSeconds: number): number => {
   return Math.max(1, Math.min(Math.floor(idleTimeoutSeconds * 0.6), withRepeat > 0 ? withRepeat : idleTimeoutSeconds));
 };
 
-const keepalive = (demand: Demand, loads: Loads): { readonly sysctls: readonly Sysctl[]; readonly assumptions: readonly Assumption[] } => {
+const keepalive = (
+  demand: Demand,
+  loads: Loads,
+): { readonly sysctls: readonly Sysctl[]; readonly assumptions: readonly Assumption[] } => {
   let shortest = Infinity;
   let flow = '';
   for (const load of loads.all) {

@@ -13,7 +13,11 @@ import { bindingLimitOf, reachableConnections } from './reachable.ts';
 export interface Plan {
   readonly feasible: boolean;
   /** Per pod. planned: with headroom; reachable: without. */
-  readonly connections: { readonly declared: Connections; readonly planned: Connections; readonly reachable: Connections };
+  readonly connections: {
+    readonly declared: Connections;
+    readonly planned: Connections;
+    readonly reachable: Connections;
+  };
   readonly bindingLimit: Limit | undefined;
   readonly containers: readonly ContainerPlan[];
   readonly sysctls: readonly Sysctl[];

@@ -1,5 +1,12 @@
 import type { Assumption, Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange } from './demand.ts';
-import { defaultPortRange, fastShareOfRange, portsOfAnAddress, reusedTimeWaitSeconds, timeWaitSeconds, widerPortRanges } from './kernel.ts';
+import {
+  defaultPortRange,
+  fastShareOfRange,
+  portsOfAnAddress,
+  reusedTimeWaitSeconds,
+  timeWaitSeconds,
+  widerPortRanges,
+} from './kernel.ts';
 import { type Limit, limitFor, neededFor, noTerms, type StageOutcome, type Sysctl, type Terms } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
 
@@ -106,7 +113,11 @@ interface Choice {
   readonly addresses: number;
 }
 
-const capacityOf = (space: TupleSpace, choice: Choice, context: { readonly reserved: readonly number[]; readonly early: number }): number => {
+const capacityOf = (
+  space: TupleSpace,
+  choice: Choice,
+  context: { readonly reserved: readonly number[]; readonly early: number },
+): number => {
   const addresses = space.multipliedByAddresses ? choice.addresses : 1;
   if (space.kind === 'Explicit') return portsOfAnAddress * addresses;
   const ports = portsIn(choice.range, context.reserved);
@@ -124,7 +135,9 @@ interface Search {
 }
 
 const holds = (search: Search, choice: Choice, fast: boolean): boolean =>
-  search.spaces.every((space) => neededFor(space.terms) <= capacityOf(space, choice, search) * (fast ? space.fastShare : 1));
+  search.spaces.every(
+    (space) => neededFor(space.terms) <= capacityOf(space, choice, search) * (fast ? space.fastShare : 1),
+  );
 
 /**
  * The narrowest range that holds every space without reaching the cliff; where none does, the widest one with as few extra
@@ -191,7 +204,11 @@ const cliffs = (search: Search, choice: Choice): readonly Assumption[] =>
       const needed = neededFor(terms);
       return needed <= capacity && needed > capacity * fastShare;
     })
-    .map((space) => ({ kind: 'KernelPortCliff', subject: space.flow, value: Math.floor(capacityOf(space, choice, search) * space.fastShare) }));
+    .map((space) => ({
+      kind: 'KernelPortCliff',
+      subject: space.flow,
+      value: Math.floor(capacityOf(space, choice, search) * space.fastShare),
+    }));
 
 /**
  * Chooses range, addresses and, only where TIME_WAIT would not fit otherwise, tcp_tw_reuse. One source address to one

@@ -55,10 +55,15 @@ export const planQueues = (demand: Demand, loads: Loads): StageOutcome => {
   });
   return {
     limits: [...accept, ...syn],
-    sysctls: raised.length === 0 ? [] : [{ name: 'net.core.somaxconn', value: String(Math.max(...raised)), setBy: 'Agent' }],
+    sysctls:
+      raised.length === 0 ? [] : [{ name: 'net.core.somaxconn', value: String(Math.max(...raised)), setBy: 'Agent' }],
     assumptions: [
-      ...syn.filter(({ status }) => status === 'Unknown').map(({ flow, capacity }) => ({ kind: 'SynCookies', subject: flow, value: capacity ?? 0 }) as const),
-      ...busy.filter(({ flow }) => flow.listenSockets > 1).map(({ flow }) => ({ kind: 'EvenQueues', subject: flow.name, value: flow.listenSockets }) as const),
+      ...syn
+        .filter(({ status }) => status === 'Unknown')
+        .map(({ flow, capacity }) => ({ kind: 'SynCookies', subject: flow, value: capacity ?? 0 }) as const),
+      ...busy
+        .filter(({ flow }) => flow.listenSockets > 1)
+        .map(({ flow }) => ({ kind: 'EvenQueues', subject: flow.name, value: flow.listenSockets }) as const),
     ],
   };
 };

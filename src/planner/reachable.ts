@@ -37,9 +37,10 @@ export const bindingLimitOf = (limits: readonly Limit[], flowCount: number): Lim
   const binding = limits.filter(({ status }) => status === 'Binding');
   const counts = binding.filter(({ kind }) => kind === 'Count');
   const own = counts.length > 0 ? ownReach(limits, flowCount) : [];
-  const rank = counts.length > 0
-    ? (limit: Limit): number => boundOf(limit, own)
-    : ({ capacity = 0, needed }: Limit): number => capacity / needed;
+  const rank =
+    counts.length > 0
+      ? (limit: Limit): number => boundOf(limit, own)
+      : ({ capacity = 0, needed }: Limit): number => capacity / needed;
   const candidates = counts.length > 0 ? counts : binding;
   let first: Limit | undefined;
   for (const limit of candidates) if (first === undefined || rank(limit) < rank(first)) first = limit;

@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { condition } from './conditions.ts';
+import { countOrZero, label } from './fields.ts';
+
+/** What the controller writes into a budget's status; the plan in short, the whole of it is in `plan -o json`. */
+
+const containerPlan = z.strictObject({
+  name: z.string().max(63).meta({ description: 'Name of the container; "" where nobody named one.' }),
+  processes: countOrZero('Processes that share the connections.'),
+  softDescriptors: countOrZero('Soft RLIMIT_NOFILE of each process, in descriptors.'),
+  hardDescriptors: countOrZero('Hard RLIMIT_NOFILE of each process, in descriptors.'),
+});
+
+const sysctl = z.strictObject({
+  name: z.string().max(128).meta({ description: 'Name of the sysctl.' }),
+  value: z.string().max(256).meta({ description: 'Its planned value.' }),
+  setBy: z.enum(['Kubelet', 'Agent']).meta({ description: 'Who sets it in the network namespace of the pod.' }),
+});
+
+const planSummary = z.strictObject({
+  hash: z.string().max(64).meta({ description: 'Hash of what the agent applies; pods with this hash are current.' }),
+  declaredConnections: countOrZero('Declared connections per pod.'),
+  plannedConnections: countOrZero('The same with headroom.'),
+  reachableConnections: countOrZero('Connections per pod that fit all known limits, without headroom.'),
+  containers: z
+    .array(containerPlan)
+    .max(32)
+    .meta({
+      description: 'Limits of each container.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
+  sysctls: z
+    .array(sysctl)
+    .max(32)
+    .meta({
+      description: 'Sysctls of the pod.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
+  kernelMemoryBytes: countOrZero('Kernel memory that the sockets of a pod cost its node, in bytes.'),
+  chargedMemoryBytes: countOrZero('Memory that counts against the limit of the pod, in bytes.'),
+});
+
+const bindingLimit = z.strictObject({
+  stage: z.string().max(32).meta({ description: 'Stage of the path that binds.' }),
+  limit: z.string().max(64).meta({ description: 'Limit that binds.' }),
+  scope: z.string().max(16).meta({ description: 'Process, Pod, Node or Path.' }),
+  flow: z.string().max(63).meta({ description: 'Flow that it concerns; "" for several.' }),
+  capacity: countOrZero('What it holds, in its unit.'),
+  needed: countOrZero('What the plan needs, in its unit.'),
+  unit: z.string().max(16).meta({ description: 'Unit of capacity and needed.' }),
+});
+
+const resolvedDestination = z.strictObject({
+  flow: label('Outbound flow.'),
+  targets: countOrZero('Distinct destinations (address and port) that were resolved.'),
+});
+
+export const connectionBudgetStatus = z.strictObject({
+  observedGeneration: countOrZero('Generation of the spec that this status is about.').optional(),
+  conditions: z
+    .array(condition)
+    .max(8)
+    .default([])
+    .meta({
+      description: 'Feasible, Applied, Verified, Conflict and Ready.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+    }),
+  plan: planSummary.optional().meta({ description: 'The plan, in short.' }),
+  bindingLimit: bindingLimit
+    .optional()
+    .meta({ description: 'The limit that binds first; absent where the plan fits.' }),
+  destinations: z
+    .array(resolvedDestination)
+    .max(16)
+    .default([])
+    .meta({
+      description: 'Resolved destinations.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['flow'],
+    }),
+  pods: z
+    .strictObject({
+      matched: countOrZero('Running pods that match the selector.'),
+      applied: countOrZero('Of these, pods that carry the current plan.'),
+      verified: countOrZero('Of these, pods that an agent saw as planned.'),
+    })
+    .optional()
+    .meta({ description: 'Pods by how far they are.' }),
+  peakConnections: countOrZero('Most TCP sockets that an agent saw in one pod, in sockets.').optional(),
+  message: z.string().max(1024).optional().meta({ description: 'The state in one sentence.' }),
+});
+export type ConnectionBudgetStatus = z.output<typeof connectionBudgetStatus>;

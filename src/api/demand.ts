@@ -1,0 +1,223 @@
+import type {
+  Assumption,
+  AssumptionKind,
+  ContainerDemand,
+  Demand,
+  InboundFlow,
+  OutboundFlow,
+  PodFacts,
+  Translator,
+} from '../planner/demand.ts';
+import { defaultClientPorts } from '../planner/kernel.ts';
+import type { ConnectionBudgetSpec, ContainerSpec, InboundSpec, OutboundSpec } from './connection-budget.ts';
+import type { Translator as TranslatorSpec } from './flows.ts';
+import { parseBytes } from './quantity.ts';
+
+/** What was seen of a budget's surroundings: in a cluster by the controller, offline in the file beside the budget. */
+export interface Observed {
+  /** The namespace of the budget. */
+  readonly namespace: string;
+  /** Pods that match, and the most of them on one node; declared scale wins. */
+  readonly scale?: { readonly pods: number; readonly podsPerNode: number } | undefined;
+  /** By `namespace/name`. */
+  readonly services: ReadonlyMap<string, ObservedService>;
+  /** Ready client pods by the name of the inbound flow that selects them. */
+  readonly clientPods: ReadonlyMap<string, number>;
+  readonly pod?: ObservedPod | undefined;
+}
+
+export interface ObservedService {
+  /** Without a cluster address: names resolve to the endpoints. */
+  readonly headless: boolean;
+  /** Ready endpoints by service port; a port that is missing has not been seen. */
+  readonly readyEndpoints: ReadonlyMap<number, number>;
+}
+
+/** The facts of a pod that is planned, and of its containers by name. */
+export interface ObservedPod extends PodFacts {
+  readonly containerNames: readonly string[];
+  readonly memoryLimitBytes: ReadonlyMap<string, number>;
+}
+
+export const nothingObserved = (namespace: string): Observed => ({
+  namespace,
+  services: new Map(),
+  clientPods: new Map(),
+});
+
+type Note = (kind: AssumptionKind, subject: string, value?: number) => void;
+
+/** Defaults that depend on the type of a translator, so no schema default can give them. */
+const translatorFor = (spec: TranslatorSpec, note: Note): Translator => {
+  const isNat = spec.type === 'NAT';
+  if (isNat && (spec.sharedBy === undefined || spec.lingerSeconds === undefined)) note('TranslatorDefaults', spec.name);
+  return {
+    type: spec.type,
+    name: spec.name,
+    addresses: spec.addresses,
+    portsPerAddress: spec.portsPerAddress,
+    sharedBy: spec.sharedBy ?? (isNat ? 'Cluster' : 'Pod'),
+    lingerSeconds: spec.lingerSeconds ?? (isNat ? 120 : 0),
+    idleTimeoutSeconds: spec.idleTimeoutSeconds,
+  };
+};
+
+const containersFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): readonly ContainerDemand[] => {
+  const declared: readonly ContainerSpec[] = spec.containers ?? [];
+  const limits = observed.pod?.memoryLimitBytes;
+  if (declared.length === 0) {
+    const name = observed.pod?.containerNames[0] ?? '';
+    if (name === '') note('ContainerUnnamed', '');
+    return [{ ...unnamedContainer, name, memoryLimitBytes: limits?.get(name) }];
+  }
+  return declared.map(({ name, processes, descriptors, memoryPerConnection }) => ({
+    name,
+    processes,
+    reservedDescriptors: descriptors.reserved,
+    descriptorsPerConnection: descriptors.perConnection,
+    softPlanned: descriptors.soft === 'Planned',
+    memoryPerConnectionBytes: parseBytes(memoryPerConnection),
+    memoryLimitBytes: limits?.get(name),
+  }));
+};
+
+/** The schema's defaults for a budget that lists no container. */
+const unnamedContainer = {
+  processes: 1,
+  reservedDescriptors: 64,
+  descriptorsPerConnection: 1,
+  softPlanned: true,
+  memoryPerConnectionBytes: 0,
+} as const;
+
+const clientsFor = (flow: InboundSpec, observed: Observed, note: Note): InboundFlow['clients'] => {
+  const { clients } = flow;
+  if (clients === undefined) {
+    note('ClientsUnbounded', flow.name);
+    return undefined;
+  }
+  const addresses = clients.addresses ?? observed.clientPods.get(flow.name);
+  if (addresses === undefined) {
+    note('ClientsUnresolved', flow.name);
+    return undefined;
+  }
+  if (clients.portsPerAddress === undefined) note('ClientPortsDefault', flow.name, defaultClientPorts);
+  return { addresses, portsPerAddress: clients.portsPerAddress ?? defaultClientPorts };
+};
+
+interface Context {
+  readonly spec: ConnectionBudgetSpec;
+  readonly observed: Observed;
+  readonly containers: readonly ContainerDemand[];
+  readonly note: Note;
+}
+
+const containerIndex = ({ containers }: Context, name: string | undefined): number =>
+  name === undefined
+    ? 0
+    : Math.max(
+        0,
+        containers.findIndex((container) => container.name === name),
+      );
+
+const inboundFor = (flow: InboundSpec, context: Context): InboundFlow => ({
+  name: flow.name,
+  container: containerIndex(context, flow.container),
+  connections: flow.connections,
+  closesPerSecond: flow.closesPerSecond,
+  closedBy: flow.closedBy,
+  path: flow.path.map((translator) => translatorFor(translator, context.note)),
+  port: flow.port,
+  opensPerSecond: flow.peakOpensPerSecond,
+  acceptStallMilliseconds: flow.acceptStallMilliseconds,
+  listenBacklog: flow.listen.backlog,
+  listenSockets: flow.listen.sockets,
+  clients: clientsFor(flow, context.observed, context.note),
+});
+
+type Targets = Pick<OutboundFlow, 'destinationAddresses' | 'destinationPorts' | 'targets'>;
+
+const serviceTargets = (flow: OutboundSpec, { observed, note }: Context): Targets => {
+  const service = flow.destination.service;
+  const key = `${service?.namespace ?? observed.namespace}/${service?.name ?? ''}`;
+  const seen = observed.services.get(key);
+  const target = { destinationPorts: 1, targets: [`${key}:${service?.port ?? 0}`] };
+  if (service?.reachedBy === 'ClusterIP' && seen?.headless !== true) return { ...target, destinationAddresses: 1 };
+  if (service?.reachedBy === 'ClusterIP') note('ServiceHeadless', flow.name);
+  const endpoints = seen?.readyEndpoints.get(service?.port ?? 0);
+  if (endpoints === undefined || endpoints === 0) note('EndpointsUnresolved', flow.name);
+  return { ...target, destinationAddresses: Math.max(1, endpoints ?? 1) };
+};
+
+const targetsFor = (flow: OutboundSpec, context: Context): Targets => {
+  const { addresses, unlisted } = flow.destination;
+  if (unlisted !== undefined) {
+    return { destinationAddresses: unlisted.addressCount, destinationPorts: unlisted.ports.length, targets: [] };
+  }
+  if (addresses === undefined) return serviceTargets(flow, context);
+  const targets = addresses.ips.flatMap((ip) => addresses.ports.map((port) => `${ip}:${port}`));
+  return { destinationAddresses: addresses.ips.length, destinationPorts: addresses.ports.length, targets };
+};
+
+const outboundFor = (flow: OutboundSpec, context: Context): OutboundFlow => {
+  const outside = flow.destination.service === undefined;
+  if (outside && flow.path.length === 0) context.note('NoTranslatorDeclared', flow.name);
+  return {
+    name: flow.name,
+    container: containerIndex(context, flow.container),
+    connections: flow.connections,
+    closesPerSecond: flow.closesPerSecond,
+    closedBy: flow.closedBy,
+    path: flow.path.map((translator) => translatorFor(translator, context.note)),
+    binding: flow.binding,
+    portSelection: flow.portSelection,
+    ...targetsFor(flow, context),
+    largestSharePercent: flow.destination.largestSharePercent,
+    maxConnectionsPerAddress: flow.destination.maxConnectionsPerAddress,
+  };
+};
+
+const podFactsFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): PodFacts => {
+  const pod = observed.pod;
+  if (pod?.hostNetwork === true) note('HostNetwork', '');
+  if (pod?.portRange !== undefined) note('OwnPortRange', '', pod.portRange.high - pod.portRange.low + 1);
+  const ports = new Set([...spec.inbound.map(({ port }) => port), ...(pod?.declaredPorts ?? [])]);
+  return {
+    hostNetwork: pod?.hostNetwork ?? false,
+    declaredPorts: [...ports].toSorted((a, b) => a - b),
+    portRange: pod?.portRange,
+    kubeletReservesPorts: pod?.kubeletReservesPorts ?? true,
+  };
+};
+
+const scaleFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): Demand['scale'] => {
+  const declared = spec.scale;
+  if (declared?.pods === undefined || declared.podsPerNode === undefined)
+    note('ScaleUndeclared', '', observed.scale?.pods ?? 1);
+  return {
+    pods: declared?.pods ?? observed.scale?.pods ?? 1,
+    podsPerNode: declared?.podsPerNode ?? observed.scale?.podsPerNode ?? 1,
+    surgePercent: declared?.surgePercent ?? 0,
+  };
+};
+
+/** What the budget's pod must hold, with everything resolved that was observed and an assumption for the rest. */
+export const demandFor = (spec: ConnectionBudgetSpec, observed: Observed): Demand => {
+  const assumptions: Assumption[] = [];
+  const note: Note = (kind, subject, value = 0) => assumptions.push({ kind, subject, value });
+  const scale = scaleFor(spec, observed, note);
+  const containers = containersFor(spec, observed, note);
+  const context: Context = { spec, observed, containers, note };
+  return {
+    scale,
+    containers,
+    inbound: spec.inbound.map((flow) => inboundFor(flow, context)),
+    outbound: spec.outbound.map((flow) => outboundFor(flow, context)),
+    queuedReceiveBytes: parseBytes(spec.queuedBytes.receive),
+    queuedSendBytes: parseBytes(spec.queuedBytes.send),
+    headroomPercent: spec.headroomPercent,
+    maximumExtraAddresses: spec.sourceAddresses.provider === 'None' ? 0 : spec.sourceAddresses.maximum,
+    pod: podFactsFor(spec, observed, note),
+    assumptions,
+  };
+};
