@@ -1,0 +1,116 @@
+import { credentialSource } from './credentials.ts';
+import { fromServer } from './from-server.ts';
+import type { KubeConfig } from './kube-config.ts';
+import { KubeError } from './kube-error.ts';
+import { applyRequest, deleteRequest, evictRequest, listRequest, pageOf, patchRequest } from './requests.ts';
+import { collectionPath, type Event, events, type KubeObject, objectPath } from './resources.ts';
+import type { Pod, Resource, Target } from './resources.ts';
+import { type CallOptions, createTransport, type Transport, type TransportOptions } from './transport.ts';
+import type { HttpRequest } from './wire.ts';
+
+export interface ListQuery {
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  /** The largest number of objects on a page. */
+  readonly limit?: number;
+  /** `next` of the page before. */
+  readonly from?: string;
+  readonly resourceVersion?: string;
+  /** Only apiVersion, kind and metadata of each object. */
+  readonly metadataOnly?: boolean;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+  /** Where the next page begins; undefined on the last. */
+  readonly next: string | undefined;
+}
+
+/** Whose fields these are; `force` takes over fields that another manager owns. */
+export interface ApplyOptions extends CallOptions {
+  readonly fieldManager: string;
+  readonly force?: boolean;
+}
+
+export interface JsonPatchStep {
+  readonly op: 'add' | 'remove' | 'replace' | 'test';
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+/** An array is an RFC 6902 JSON patch, an object an RFC 7386 merge patch. */
+export type Patch = readonly JsonPatchStep[] | Readonly<Record<string, unknown>>;
+
+export interface DeleteOptions extends CallOptions {
+  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
+  readonly gracePeriodSeconds?: number;
+  readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
+}
+
+export interface EvictOptions extends CallOptions {
+  /** Refused with Conflict when the name belongs to another pod by now. */
+  readonly uid: string;
+  readonly gracePeriodSeconds?: number;
+}
+
+/** Small calls, each one request. Nothing is repeated: every failure is a KubeError for the caller to judge. */
+export interface KubeClient {
+  readonly transport: Transport;
+  readonly get: <T extends KubeObject>(target: Target<T>, call: CallOptions) => Promise<T>;
+  readonly list: <T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: CallOptions) => Promise<Page<T>>;
+  readonly create: <T extends KubeObject>(resource: Resource<T>, object: T, call: CallOptions) => Promise<T>;
+  /** PUT: the object's resourceVersion must be current, or it fails with Conflict. */
+  readonly update: <T extends KubeObject>(target: Target<T>, object: T, call: CallOptions) => Promise<T>;
+  readonly delete: <T extends KubeObject>(target: Target<T>, call: DeleteOptions) => Promise<void>;
+  /** Server-side apply; apiVersion, kind and name are filled in. */
+  readonly apply: <T extends KubeObject>(target: Target<T>, fields: T, call: ApplyOptions) => Promise<T>;
+  readonly patch: <T extends KubeObject>(target: Target<T>, patch: Patch, call: CallOptions) => Promise<T>;
+  /** Fails with TooManyRequests where a PodDisruptionBudget forbids it now. */
+  readonly evict: (pod: Target<Pod>, call: EvictOptions) => Promise<void>;
+  readonly createEvent: (event: Event, call: CallOptions) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+export function createKubeClient(config: KubeConfig, options: TransportOptions = {}): KubeClient {
+  return clientOver(createTransport(credentialSource(config), options));
+}
+
+/** The same client, but a write is refused with kind NotLeading, before it is sent, as soon as `mayWrite` says no. */
+export function writingOnlyWhile(mayWrite: () => boolean, client: KubeClient): KubeClient {
+  const { send } = client.transport;
+  const guarded: Transport['send'] = async (request, call) => {
+    if (request.method !== 'GET' && !mayWrite()) {
+      throw new KubeError('not the leader any more: nothing is written', { kind: 'NotLeading' });
+    }
+    return send(request, call);
+  };
+  return clientOver({ ...client.transport, send: guarded });
+}
+
+function clientOver(transport: Transport): KubeClient {
+  const send = async <T>(request: HttpRequest, call: CallOptions): Promise<T> =>
+    fromServer<T>(await transport.send(request, call));
+  const create: KubeClient['create'] = (resource, object, call) =>
+    send({ method: 'POST', path: collectionPath(resource, object.metadata?.namespace), body: object }, call);
+  return {
+    transport,
+    create,
+    get: (target, call) => send({ method: 'GET', path: objectPath(target) }, call),
+    list: async (resource, query, call) => pageOf(await send(listRequest(resource, query), call)),
+    update: (target, object, call) => send({ method: 'PUT', path: objectPath(target), body: object }, call),
+    delete: async (target, call) => {
+      await send(deleteRequest(target, call), call);
+    },
+    apply: (target, fields, call) => send(applyRequest(target, fields, call), call),
+    patch: (target, patch, call) => send(patchRequest(target, patch), call),
+    evict: async (pod, call) => {
+      await send(evictRequest(pod, call), call);
+    },
+    createEvent: async (event, call) => {
+      await create(events, event, call);
+    },
+    close: transport.close,
+  };
+}

@@ -1,0 +1,163 @@
+import { type BackoffLimits, backoffMs } from './backoff.ts';
+import type { KubeClient } from './client.ts';
+import { sleep } from './deadline.ts';
+import { isKubeError, KubeError, type KubeErrorKind } from './kube-error.ts';
+import type { KubeObject, Resource } from './resources.ts';
+import { createWatchStore, type WatchHandlers, type WatchStore } from './watch-store.ts';
+import { listPages, watchOnce, type WatchScope } from './watch-stream.ts';
+
+export type { WatchHandlers } from './watch-store.ts';
+
+export type WatchReport =
+  | { readonly type: 'Listed'; readonly objects: number }
+  | { readonly type: 'Interrupted'; readonly error: KubeError; readonly retryInMs: number; readonly relists: boolean }
+  | { readonly type: 'ProjectionFailed' | 'HandlerFailed'; readonly key: string; readonly error: unknown };
+
+export interface ListWatchOptions<Wire extends KubeObject, T> {
+  readonly client: KubeClient;
+  readonly resource: Resource<Wire>;
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+  /** Only metadata is sent and parsed; `project` sees nothing else. */
+  readonly metadataOnly?: boolean;
+  /** What is kept of an object. It runs on each object as it arrives; the object itself is dropped. */
+  readonly project: (object: Wire) => T | undefined;
+  readonly handlers?: WatchHandlers<T>;
+  /** Everything that went wrong, and every complete list: for logs and metrics. Must not throw. */
+  readonly report?: (report: WatchReport) => void;
+  readonly signal: AbortSignal;
+  /** The longest silence of a watch; the server's bookmarks come about every 60 s. Default 90,000. */
+  readonly stallTimeoutMs?: number;
+  /** Default 1,000 to 30,000. */
+  readonly backoff?: BackoffLimits;
+  /** False lists in pages and then watches, as is done anyway where the server refuses WatchList. */
+  readonly watchList?: boolean;
+}
+
+export interface WatchCache<T> {
+  readonly get: (key: string) => T | undefined;
+  readonly values: () => Iterable<T>;
+  readonly keys: () => Iterable<string>;
+  readonly size: () => number;
+  readonly hasSynced: () => boolean;
+  /** Resolves after the first complete list, or when the watch was stopped before. */
+  readonly synced: Promise<void>;
+  /** Resolves when the signal fired and no handler will be called any more. */
+  readonly stopped: Promise<void>;
+}
+
+/** How long a watch must have lived for its next failure to count as the first. */
+const healthyAfterMs = 10_000;
+
+/** The watch can go on where it was: what was sent so far is whole, the server is only away. */
+const resumable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'TooManyRequests', 'Unavailable']);
+/** How a server says that it does not know WatchList; a very old one ignores it and never ends the initial events. */
+const refusals: ReadonlySet<KubeErrorKind> = new Set(['Invalid', 'BadRequest', 'Timeout']);
+
+interface WatchState {
+  /** Undefined: the next attempt lists everything. */
+  resumeFrom: string | undefined;
+  watchList: boolean;
+  failures: number;
+  hasSynced: boolean;
+}
+
+/** Keeps a projection of all objects of one kind equal to the API server's until the signal fires. */
+export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOptions<Wire, T>): WatchCache<T> {
+  const handlers = options.handlers ?? {};
+  const state: WatchState = {
+    resumeFrom: undefined,
+    watchList: options.watchList ?? true,
+    failures: 0,
+    hasSynced: false,
+  };
+  const store = createWatchStore<Wire, T>({
+    project: options.project,
+    handlers,
+    failed: (step, key, error) => options.report?.({ type: `${step}Failed`, key, error }),
+  });
+  const synced = Promise.withResolvers<void>();
+  const listed = (resourceVersion: string): void => {
+    store.endRelist();
+    state.resumeFrom = resourceVersion;
+    options.report?.({ type: 'Listed', objects: store.entries.size });
+    if (state.hasSynced) return;
+    state.hasSynced = true;
+    store.announceSynced();
+    synced.resolve();
+  };
+  const stopped = keepWatching({ options, store, state, listed }).finally(synced.resolve);
+  return {
+    get: (key) => store.entries.get(key)?.value,
+    values: () => valuesOf(store),
+    keys: () => store.entries.keys(),
+    size: () => store.entries.size,
+    hasSynced: () => state.hasSynced,
+    synced: synced.promise,
+    stopped,
+  };
+}
+
+function* valuesOf<Wire extends KubeObject, T>(store: WatchStore<Wire, T>): Iterable<T> {
+  for (const entry of store.entries.values()) yield entry.value;
+}
+
+interface Watch<Wire extends KubeObject, T> {
+  readonly options: ListWatchOptions<Wire, T>;
+  readonly store: WatchStore<Wire, T>;
+  readonly state: WatchState;
+  readonly listed: (resourceVersion: string) => void;
+}
+
+async function keepWatching<Wire extends KubeObject, T>(watch: Watch<Wire, T>): Promise<void> {
+  const { signal } = watch.options;
+  while (!signal.aborted) {
+    const startedAtMs = performance.now();
+    try {
+      await attempt(watch);
+      watch.state.failures = 0;
+    } catch (error) {
+      if (signal.aborted) return;
+      const lifeMs = performance.now() - startedAtMs;
+      await sleep(retryAfter(watch, asKubeError(error), lifeMs), signal);
+    }
+  }
+}
+
+/** One connection: lists if it has to, then follows. Returns when the server ended the watch in order. */
+async function attempt<Wire extends KubeObject, T>({ options, store, state, listed }: Watch<Wire, T>): Promise<void> {
+  const scope: WatchScope<Wire> = { ...options, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };
+  if (state.resumeFrom === undefined) store.beginRelist();
+  if (state.resumeFrom === undefined && !state.watchList)
+    listed(await listPages(scope, (object) => store.change(object)));
+  await watchOnce(scope, state.resumeFrom, (event) => {
+    if (event.type === 'Changed') store.change(event.object);
+    if (event.type === 'Deleted') store.remove(event.object);
+    if (state.resumeFrom !== undefined) state.resumeFrom = event.resourceVersion;
+    else if (event.type === 'Bookmark' && event.endsInitialEvents) listed(event.resourceVersion);
+  });
+  if (state.resumeFrom === undefined) throw new KubeError('the watch ended before its list', { kind: 'Network' });
+}
+
+/** Decides how to go on after a failure, and returns how long to wait before. */
+function retryAfter<Wire extends KubeObject, T>(
+  { options, state }: Watch<Wire, T>,
+  error: KubeError,
+  lifeMs: number,
+): number {
+  if (state.resumeFrom === undefined && state.watchList && refusals.has(error.kind)) {
+    state.watchList = false;
+  } else if (!resumable.has(error.kind)) {
+    state.resumeFrom = undefined;
+  }
+  state.failures = lifeMs >= healthyAfterMs ? 1 : state.failures + 1;
+  const limits = options.backoff ?? { baseMs: 1_000, maximumMs: 30_000 };
+  const retryInMs = backoffMs(limits, state.failures, error.retryAfterMs);
+  options.report?.({ type: 'Interrupted', error, retryInMs, relists: state.resumeFrom === undefined });
+  return retryInMs;
+}
+
+function asKubeError(error: unknown): KubeError {
+  return isKubeError(error) ? error : new KubeError('the watch failed', { kind: 'Malformed', cause: error });
+}
