@@ -1,0 +1,164 @@
+import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { readlink } from 'node:fs/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+
+import { createNamespaceWorker, type NamespaceWorker } from '../../src/linux/namespace-worker.ts';
+import { readSysctl } from '../../src/linux/sysctls.ts';
+import { startProgram, until } from './child-program.ts';
+import { makeNetworkNamespace } from './network-namespace.ts';
+
+const PORT_RANGE = 'net.ipv4.ip_local_port_range';
+const readPortRange = { operation: 'ReadSysctl', name: PORT_RANGE } as const;
+const writePortRange = { operation: 'WriteSysctl', name: PORT_RANGE, value: '10240 65535' } as const;
+
+let controller: AbortController;
+let worker: NamespaceWorker;
+beforeEach(() => {
+  controller = new AbortController();
+  worker = createNamespaceWorker({ signal: controller.signal });
+});
+afterEach(() => controller.abort());
+
+describe('a visit', () => {
+  test('sets the port range of the namespace and leaves this one as it is', async () => {
+    using netns = makeNetworkNamespace();
+    const before = readSysctl(PORT_RANGE);
+    expect(await worker.run(netns.path, [readPortRange, writePortRange])).toEqual([
+      { ok: true, value: '32768 60999' },
+      { ok: true, value: '10240 65535' },
+    ]);
+    expect(await worker.run(netns.path, [readPortRange])).toEqual([{ ok: true, value: '10240 65535' }]);
+    expect(readSysctl(PORT_RANGE)).toBe(before);
+    expect(await worker.run('/proc/self/ns/net', [readPortRange])).toEqual([{ ok: true, value: before }]);
+  });
+
+  test('goes on after an operation that the kernel refuses', async () => {
+    using netns = makeNetworkNamespace();
+    const results = await worker.run(netns.path, [
+      { operation: 'WriteSysctl', name: PORT_RANGE, value: '60000 50000' },
+      { operation: 'ReadSysctl', name: 'net.ipv4.tcp_mem' },
+      { operation: 'ReadSysctl', name: 'fs.nr_open' },
+      writePortRange,
+    ]);
+    expect(results).toMatchObject([
+      { ok: false, failure: { kind: 'InvalidInput', errno: 22, syscall: 'write' } },
+      { ok: false, failure: { kind: 'NotFound', errno: 2 } },
+      { ok: false, failure: { kind: 'InvalidInput' } },
+      { ok: true, value: '10240 65535' },
+    ]);
+  });
+
+  test('sees the sockets of the namespace and its full accept queue', async () => {
+    using netns = makeNetworkNamespace();
+    const inside = ['nsenter', `--net=${netns.path}`, process.execPath, '-e'];
+    const listen = "net.createServer().listen({port: 1883, backlog: 1}, () => console.log('ready'))";
+    // Six connects against a program that stands still: min(1, somaxconn) + 1 are taken, four overflow at least once.
+    const connect = "for (let i = 0; i < 6; i++) net.connect(1883, '127.0.0.1').on('connect', () => console.log('up'))";
+    await using server = await startProgram([...inside, listen]);
+    await until(() => server.output().includes('ready'));
+    process.kill(server.pid, 'SIGSTOP');
+    await using clients = await startProgram([...inside, connect]);
+    await until(() => clients.output().split('up').length === 3);
+    const [result] = await worker.run(netns.path, [{ operation: 'ReadSocketTotals' }]);
+    expect(result).toMatchObject({ ok: true, value: { tcp6InUse: 3, activeOpens: 6, tcpTimeWait: 0 } });
+    expect(result).toMatchObject({ value: { listenOverflows: expect.toSatisfy((count: number) => count >= 4) } });
+  });
+
+  test('is invisible to this thread and to the pool', async () => {
+    using netns = makeNetworkNamespace();
+    const home = readlinkSync('/proc/thread-self/ns/net');
+    const visits = Array.from({ length: 200 }, () => worker.run(netns.path, [readPortRange]));
+    const looks = Array.from({ length: 200 }, () => readlink('/proc/thread-self/ns/net'));
+    expect(new Set(await Promise.all(looks))).toEqual(new Set([home]));
+    expect(new Set((await Promise.all(visits)).map(([result]) => JSON.stringify(result))).size).toBe(1);
+    expect(readlinkSync('/proc/thread-self/ns/net')).toBe(home);
+    expect(namespaceDescriptors()).toHaveLength(1);
+  });
+});
+
+describe('a path', () => {
+  test('that is gone says so, and the next request is served', async () => {
+    const netns = makeNetworkNamespace();
+    await worker.run(netns.path, []);
+    netns[Symbol.dispose]();
+    await expect(worker.run(netns.path, [])).rejects.toMatchObject({ kind: 'Gone', syscall: 'open', errno: 2 });
+    expect(await worker.run('/proc/self/ns/net', [])).toEqual([]);
+  });
+
+  test.each(['/proc/self/ns/mnt', '/dev/null', 'run/netns/a', '', '/run/\0'])(
+    '%j is no network namespace',
+    async (path) => {
+      await expect(worker.run(path, [])).rejects.toMatchObject({ name: 'LinuxError', kind: 'InvalidInput' });
+    },
+  );
+});
+
+describe('a worker', () => {
+  test('that cannot come home is replaced', async () => {
+    using netns = makeNetworkNamespace();
+    await worker.run(netns.path, []);
+    closeSync(namespaceDescriptors()[0]!);
+    await expect(worker.run(netns.path, [writePortRange])).rejects.toMatchObject({
+      kind: 'WorkerFailed',
+      message: `cannot come back from ${netns.path}: EBADF`,
+    });
+    expect(await worker.run(netns.path, [readPortRange])).toEqual([{ ok: true, value: '10240 65535' }]);
+    expect(await worker.run('/proc/self/ns/net', [readPortRange])).toEqual([
+      { ok: true, value: readSysctl(PORT_RANGE) },
+    ]);
+  });
+
+  test('that takes too long is replaced, and who waited is served', async () => {
+    using netns = makeNetworkNamespace();
+    const hasty = createNamespaceWorker({ signal: controller.signal, timeoutMs: 500 });
+    await hasty.run(netns.path, []);
+    const endless = hasty.run(
+      netns.path,
+      Array.from({ length: 500_000 }, () => readPortRange),
+    );
+    const waiting = hasty.run(netns.path, [readPortRange]);
+    await expect(endless).rejects.toMatchObject({ kind: 'TimedOut' });
+    expect(await waiting).toEqual([{ ok: true, value: '32768 60999' }]);
+  });
+
+  test('whose body is missing fails each request', async () => {
+    const workerUrl = new URL('./no-such-thread.ts', import.meta.url);
+    const broken = createNamespaceWorker({ signal: controller.signal, workerUrl });
+    await expect(broken.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'WorkerFailed' });
+    await expect(broken.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'WorkerFailed' });
+  });
+
+  test('that is closed rejects what waits and what comes', async () => {
+    const runs = [worker.run('/proc/self/ns/net', []), worker.run('/proc/self/ns/net', [])];
+    const settled = Promise.allSettled(runs);
+    controller.abort();
+    expect(await settled).toMatchObject([{ reason: { kind: 'Aborted' } }, { reason: { kind: 'Aborted' } }]);
+    await expect(worker.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'Aborted' });
+  });
+
+  test('does not perform what was aborted while it waited', async () => {
+    using netns = makeNetworkNamespace();
+    const caller = new AbortController();
+    const first = worker.run(netns.path, [readPortRange]);
+    const second = worker.run(netns.path, [writePortRange], caller.signal);
+    caller.abort();
+    await expect(second).rejects.toMatchObject({ kind: 'Aborted' });
+    await first;
+    expect(await worker.run(netns.path, [readPortRange])).toEqual([{ ok: true, value: '32768 60999' }]);
+    await expect(worker.run(netns.path, [], AbortSignal.abort())).rejects.toMatchObject({ kind: 'Aborted' });
+  });
+});
+
+function namespaceDescriptors(): readonly number[] {
+  return readdirSync('/proc/self/fd')
+    .filter((fd) => linkOf(fd).startsWith('net:['))
+    .map(Number);
+}
+
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return '';
+  }
+}

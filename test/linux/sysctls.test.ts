@@ -1,0 +1,111 @@
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+
+import {
+  isSameSysctlValue,
+  normalSysctlValue,
+  readSysctl,
+  sysctlNameFor,
+  sysctlPathFor,
+  writeSysctl,
+} from '../../src/linux/sysctls.ts';
+
+const invalid = expect.objectContaining({ kind: 'InvalidInput' });
+
+describe('names', () => {
+  test.each([
+    ['net.ipv4.ip_local_port_range', '/proc/sys/net/ipv4/ip_local_port_range'],
+    ['net.netfilter.nf_conntrack_max', '/proc/sys/net/netfilter/nf_conntrack_max'],
+  ])('%s is the file %s, and back', (name, path) => {
+    expect(sysctlPathFor(name)).toBe(path);
+    expect(sysctlNameFor(path)).toBe(name);
+    expect(sysctlPathFor(name, '/node/proc')).toBe(`/node${path}`);
+  });
+
+  test.each([
+    'fs.nr_open',
+    'kernel.core_pattern',
+    'net',
+    'net.',
+    'net..ipv4',
+    'net.../../kernel.core_pattern',
+    'net/ipv4/tcp_mem',
+    'net.ipv4.tcp_mem\n',
+    'net.ipv4.tcp mem',
+    'net.ipv4.tcp_mem\0',
+    'NET.ipv4.tcp_mem',
+    '',
+  ])('%j is no name', (name) => {
+    expect(() => sysctlPathFor(name)).toThrow(invalid);
+  });
+
+  test.each(['/proc/sys/fs/nr_open', '/proc/sys/net/../fs/nr_open', '/etc/net/a', '/proc/sys/net/ipv4.a'])(
+    '%s is no path',
+    (path) => {
+      expect(() => sysctlNameFor(path)).toThrow(invalid);
+    },
+  );
+
+  test('whatever is accepted stays below sys/net and comes back', () => {
+    const name = fc.string({ unit: fc.constantFrom('net', '.', '/', '..', 'a', '_', '-', '9', ' ', '\n', 'A') });
+    const inputs = fc.oneof(
+      name,
+      name.map((rest) => `net.${rest}`),
+    );
+    fc.assert(
+      fc.property(inputs, (input) => {
+        const path = pathOrEmpty(input);
+        expect(['', input]).toContain(path === '' ? '' : sysctlNameFor(path));
+        expect(path).toMatch(/^$|^\/proc\/sys\/net(\/[a-z0-9_-]+)+$/);
+      }),
+    );
+  });
+});
+
+describe('values', () => {
+  test.each([
+    ['net.ipv4.ip_local_port_range', '32768\t60999\n', '32768 60999', true],
+    ['net.ipv4.ip_local_port_range', '32768 60999', '32768 60998', false],
+    ['net.ipv4.tcp_mem', ' 1\t 2  3', '1 2 3', true],
+    ['net.ipv4.ip_local_reserved_ports', '8081,8080,1883', '1883,8080-8081\n', true],
+    ['net.ipv4.ip_local_reserved_ports', '1000-1010,1005-1020,1021', '1000-1021', true],
+    ['net.ipv4.ip_local_reserved_ports', '1000-1010,1002', '1000-1010', true],
+    ['net.ipv4.ip_local_reserved_ports', '', '\n', true],
+    ['net.ipv4.ip_local_reserved_ports', '8080,8082', '8080-8082', false],
+  ])('%s: %j and %j mean the same: %s', (name, a, b, isSame) => {
+    expect(isSameSysctlValue(name, a, b)).toBe(isSame);
+  });
+
+  test('normalising twice changes nothing', () => {
+    fc.assert(
+      fc.property(fc.string(), (value) => {
+        expect(normalSysctlValue(normalSysctlValue(value))).toBe(normalSysctlValue(value));
+      }),
+    );
+  });
+});
+
+describe('the kernel', () => {
+  test('says the port range with one blank', () => {
+    expect(readSysctl('net.ipv4.ip_local_port_range')).toMatch(/^\d+ \d+$/);
+  });
+
+  test('does not have every name', () => {
+    expect(() => readSysctl('net.ipv4.no_such_setting')).toThrow(
+      expect.objectContaining({ kind: 'NotFound', errno: 2, message: 'cannot read net.ipv4.no_such_setting: ENOENT' }),
+    );
+    expect(() => writeSysctl('net.ipv4.no_such_setting', '1')).toThrow(expect.objectContaining({ kind: 'NotFound' }));
+  });
+
+  test.each(['1\n2', 'é', 'x'.repeat(4096), '\0'])('is not asked to take %j', (value) => {
+    expect(() => writeSysctl('net.core.somaxconn', value)).toThrow(invalid);
+  });
+});
+
+function pathOrEmpty(name: string): string {
+  try {
+    return sysctlPathFor(name);
+  } catch {
+    return '';
+  }
+}
