@@ -2,8 +2,17 @@ import { credentialSource } from './credentials.ts';
 import { fromServer } from './from-server.ts';
 import type { KubeConfig } from './kube-config.ts';
 import { KubeError } from './kube-error.ts';
-import { applyRequest, deleteRequest, evictRequest, listRequest, pageOf, patchRequest } from './requests.ts';
-import { collectionPath, type Event, events, type KubeObject, objectPath } from './resources.ts';
+import {
+  applyRequest,
+  createRequest,
+  deleteRequest,
+  evictRequest,
+  listRequest,
+  pageOf,
+  patchRequest,
+  updateRequest,
+} from './requests.ts';
+import { type Event, events, type KubeObject, objectPath } from './resources.ts';
 import type { Pod, Resource, Target } from './resources.ts';
 import { type CallOptions, createTransport, type Transport, type TransportOptions } from './transport.ts';
 import type { HttpRequest } from './wire.ts';
@@ -26,6 +35,11 @@ export interface Page<T> {
   readonly resourceVersion: string;
   /** Where the next page begins; undefined on the last. */
   readonly next: string | undefined;
+}
+
+export interface WriteOptions extends CallOptions {
+  /** Who owns the fields that are written. Default: derived by the server from our user agent. */
+  readonly fieldManager?: string;
 }
 
 /** Whose fields these are; `force` takes over fields that another manager owns. */
@@ -60,13 +74,13 @@ export interface KubeClient {
   readonly transport: Transport;
   readonly get: <T extends KubeObject>(target: Target<T>, call: CallOptions) => Promise<T>;
   readonly list: <T extends KubeObject>(resource: Resource<T>, query: ListQuery, call: CallOptions) => Promise<Page<T>>;
-  readonly create: <T extends KubeObject>(resource: Resource<T>, object: T, call: CallOptions) => Promise<T>;
+  readonly create: <T extends KubeObject>(resource: Resource<T>, object: T, call: WriteOptions) => Promise<T>;
   /** PUT: the object's resourceVersion must be current, or it fails with Conflict. */
-  readonly update: <T extends KubeObject>(target: Target<T>, object: T, call: CallOptions) => Promise<T>;
+  readonly update: <T extends KubeObject>(target: Target<T>, object: T, call: WriteOptions) => Promise<T>;
   readonly delete: <T extends KubeObject>(target: Target<T>, call: DeleteOptions) => Promise<void>;
   /** Server-side apply; apiVersion, kind and name are filled in. */
   readonly apply: <T extends KubeObject>(target: Target<T>, fields: T, call: ApplyOptions) => Promise<T>;
-  readonly patch: <T extends KubeObject>(target: Target<T>, patch: Patch, call: CallOptions) => Promise<T>;
+  readonly patch: <T extends KubeObject>(target: Target<T>, patch: Patch, call: WriteOptions) => Promise<T>;
   /** Fails with TooManyRequests where a PodDisruptionBudget forbids it now. */
   readonly evict: (pod: Target<Pod>, call: EvictOptions) => Promise<void>;
   readonly createEvent: (event: Event, call: CallOptions) => Promise<void>;
@@ -92,19 +106,18 @@ export function writingOnlyWhile(mayWrite: () => boolean, client: KubeClient): K
 function clientOver(transport: Transport): KubeClient {
   const send = async <T>(request: HttpRequest, call: CallOptions): Promise<T> =>
     fromServer<T>(await transport.send(request, call));
-  const create: KubeClient['create'] = (resource, object, call) =>
-    send({ method: 'POST', path: collectionPath(resource, object.metadata?.namespace), body: object }, call);
+  const create: KubeClient['create'] = (resource, object, call) => send(createRequest(resource, object, call), call);
   return {
     transport,
     create,
     get: (target, call) => send({ method: 'GET', path: objectPath(target) }, call),
     list: async (resource, query, call) => pageOf(await send(listRequest(resource, query), call)),
-    update: (target, object, call) => send({ method: 'PUT', path: objectPath(target), body: object }, call),
+    update: (target, object, call) => send(updateRequest(target, object, call), call),
     delete: async (target, call) => {
       await send(deleteRequest(target, call), call);
     },
     apply: (target, fields, call) => send(applyRequest(target, fields, call), call),
-    patch: (target, patch, call) => send(patchRequest(target, patch), call),
+    patch: (target, patch, call) => send(patchRequest(target, patch, call), call),
     evict: async (pod, call) => {
       await send(evictRequest(pod, call), call);
     },

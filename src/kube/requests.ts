@@ -1,4 +1,4 @@
-import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch } from './client.ts';
+import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './client.ts';
 import { fromServer } from './from-server.ts';
 import { apiVersionOf, collectionPath, type KubeObject, objectPath } from './resources.ts';
 import type { Pod, Resource, Target } from './resources.ts';
@@ -38,6 +38,19 @@ export function pageOf<T>(body: unknown): Page<T> {
   };
 }
 
+export function createRequest<T extends KubeObject>(
+  resource: Resource<T>,
+  object: T,
+  options: WriteOptions,
+): HttpRequest {
+  const path = collectionPath(resource, object.metadata?.namespace);
+  return { method: 'POST', path, query: { fieldManager: options.fieldManager }, body: object };
+}
+
+export function updateRequest<T extends KubeObject>(target: Target<T>, object: T, options: WriteOptions): HttpRequest {
+  return { method: 'PUT', path: objectPath(target), query: { fieldManager: options.fieldManager }, body: object };
+}
+
 export function deleteRequest(target: Target<KubeObject>, options: DeleteOptions): HttpRequest {
   const { preconditions, gracePeriodSeconds, propagationPolicy } = options;
   return {
@@ -60,9 +73,10 @@ export function applyRequest(target: Target<KubeObject>, fields: KubeObject, opt
   };
 }
 
-export function patchRequest(target: Target<KubeObject>, patch: Patch): HttpRequest {
+export function patchRequest(target: Target<KubeObject>, patch: Patch, options: WriteOptions): HttpRequest {
   const contentType = Array.isArray(patch) ? 'application/json-patch+json' : 'application/merge-patch+json';
-  return { method: 'PATCH', path: objectPath(target), body: patch, contentType };
+  const query = { fieldManager: options.fieldManager };
+  return { method: 'PATCH', path: objectPath(target), query, body: patch, contentType };
 }
 
 export function evictRequest(pod: Target<Pod>, options: EvictOptions): HttpRequest {

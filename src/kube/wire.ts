@@ -11,6 +11,9 @@ export interface HttpRequest {
   readonly accept?: string;
 }
 
+/** Stands in the server's audit log, and is the field manager of writes that name none. */
+const userAgent = 'connectionbudget';
+
 interface WireRequest {
   readonly origin: string;
   readonly path: string;
@@ -30,7 +33,12 @@ export function wireRequest(server: URL, request: HttpRequest, credentials: Cred
     origin: server.origin,
     path: `${server.pathname.replace(/\/$/u, '')}${request.path}${search}`,
     method: request.method,
-    headers: { accept: request.accept ?? 'application/json', ...contentTypeFor(request), ...credentials.headers },
+    headers: {
+      'user-agent': userAgent,
+      accept: request.accept ?? 'application/json',
+      ...contentTypeFor(request),
+      ...credentials.headers,
+    },
     body: request.body === undefined ? null : JSON.stringify(request.body),
   };
 }

@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest';
+import type { ConfigMap } from '../../src/kube/resources.ts';
+import { createWatchStore } from '../../src/kube/watch-store.ts';
+
+interface Version {
+  readonly name?: string;
+  readonly uid?: string;
+  readonly version: string;
+  readonly value?: string;
+}
+
+const object = ({ name = 'a', uid = 'u', version, value = version }: Version): ConfigMap => ({
+  metadata: { namespace: 'n', name, uid, resourceVersion: version },
+  data: { value },
+});
+
+function recordingStore() {
+  const calls: unknown[] = [];
+  const store = createWatchStore<ConfigMap, string>({
+    project: ({ data }) => {
+      const value = data?.['value'];
+      if (value === 'unreadable') throw new Error('unreadable');
+      return value === 'hidden' ? undefined : value;
+    },
+    handlers: {
+      synced: () => calls.push(['synced']),
+      upserted: (key, value, previous) => {
+        calls.push(['upserted', key, value, previous]);
+        if (value === 'explosive') throw new Error('bang');
+      },
+      deleted: (key, value) => calls.push(['deleted', key, value]),
+    },
+    failed: (step, key) => calls.push(['failed', step, key]),
+  });
+  const callsOf = (action: () => void): unknown[] => {
+    calls.length = 0;
+    action();
+    return [...calls];
+  };
+  return { store, callsOf };
+}
+
+test.each<{ readonly name: string; readonly now: Version; readonly calls: readonly unknown[]; readonly kept: unknown }>(
+  [
+    { name: 'the same version: nothing', now: { version: '1' }, calls: [], kept: 'old' },
+    {
+      name: 'a newer version: an update',
+      now: { version: '2', value: 'new' },
+      calls: [['upserted', 'n/a', 'new', 'old']],
+      kept: 'new',
+    },
+    {
+      name: 'another uid: deleted and added',
+      now: { version: '2', uid: 'v', value: 'new' },
+      calls: [
+        ['deleted', 'n/a', 'old'],
+        ['upserted', 'n/a', 'new', undefined],
+      ],
+      kept: 'new',
+    },
+    {
+      name: 'not wanted any more: deleted',
+      now: { version: '2', value: 'hidden' },
+      calls: [['deleted', 'n/a', 'old']],
+      kept: undefined,
+    },
+    {
+      name: 'unreadable: reported and the old value kept',
+      now: { version: '2', value: 'unreadable' },
+      calls: [['failed', 'Projection', 'n/a']],
+      kept: 'old',
+    },
+    {
+      name: 'a handler that throws: reported and the new value kept',
+      now: { version: '2', value: 'explosive' },
+      calls: [
+        ['upserted', 'n/a', 'explosive', 'old'],
+        ['failed', 'Handler', 'n/a'],
+      ],
+      kept: 'explosive',
+    },
+  ],
+)('$name', ({ now, calls, kept }) => {
+  const { store, callsOf } = recordingStore();
+  store.change(object({ version: '1', value: 'old' }));
+  expect(callsOf(() => store.change(object(now)))).toEqual(calls);
+  expect(store.entries.get('n/a')?.value).toBe(kept);
+});
+
+test('a relist deletes what it did not show, and nothing else', () => {
+  const { store, callsOf } = recordingStore();
+  store.change(object({ name: 'stays', version: '1' }));
+  store.change(object({ name: 'goes', version: '2' }));
+  const calls = callsOf(() => {
+    store.beginRelist();
+    store.change(object({ name: 'stays', version: '1' }));
+    store.change(object({ name: 'comes', version: '3' }));
+    store.endRelist();
+  });
+  expect(calls).toEqual([
+    ['upserted', 'n/comes', '3', undefined],
+    ['deleted', 'n/goes', '2'],
+  ]);
+});
+
+test('a relist that was broken off deletes nothing, and the next one counts anew', () => {
+  const { store, callsOf } = recordingStore();
+  store.change(object({ name: 'goes', version: '1' }));
+  const calls = callsOf(() => {
+    store.beginRelist();
+    store.change(object({ name: 'goes', version: '1' }));
+    store.beginRelist();
+    store.endRelist();
+  });
+  expect(calls).toEqual([['deleted', 'n/goes', '1']]);
+});
+
+test('removing what is not known calls nobody', () => {
+  const { store, callsOf } = recordingStore();
+  expect(callsOf(() => store.remove(object({ version: '1' })))).toEqual([]);
+});
