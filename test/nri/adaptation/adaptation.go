@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/containerd/nri/pkg/adaptation"
+	"github.com/containerd/nri/pkg/api"
+)
+
+type adapted struct {
+	*adaptation.Adaptation
+}
+
+func openAdaptation(socket string, state []*api.PodSandbox) (runtime, error) {
+	var launched atomic.Bool
+	synchronize := func(ctx context.Context, to adaptation.SyncCB) error {
+		// The first one, from Start, is for plugins that the runtime launches itself.
+		if !launched.Swap(true) {
+			return nil
+		}
+		if _, err := to(ctx, state, nil); err != nil {
+			print(line{State: "synchronization failed", Error: err.Error()})
+			return err
+		}
+		print(line{State: "synchronized"})
+		return nil
+	}
+	update := func(context.Context, []*api.ContainerUpdate) ([]*api.ContainerUpdate, error) { return nil, nil }
+	side, err := adaptation.New("containerd", "v2.3.4", synchronize, update,
+		adaptation.WithSocketPath(socket), adaptation.WithPluginPath("/nonexistent"))
+	if err != nil {
+		return nil, err
+	}
+	return adapted{side}, side.Start()
+}
+
+func (a adapted) call(ctx context.Context, r *request) (*api.ContainerAdjustment, error) {
+	defer a.BlockPluginSync().Unblock()
+	switch r.Method {
+	case "RunPodSandbox":
+		return nil, a.RunPodSandbox(ctx, &api.RunPodSandboxRequest{Pod: r.pod})
+	case "StopPodSandbox":
+		return nil, a.StopPodSandbox(ctx, &api.StopPodSandboxRequest{Pod: r.pod})
+	case "RemovePodSandbox":
+		return nil, a.RemovePodSandbox(ctx, &api.RemovePodSandboxRequest{Pod: r.pod})
+	case "CreateContainer":
+		reply, err := a.CreateContainer(ctx, &api.CreateContainerRequest{Pod: r.pod, Container: r.container})
+		return reply.GetAdjust(), err
+	case "PostCreateContainer":
+		return nil, a.PostCreateContainer(ctx, &api.PostCreateContainerRequest{Pod: r.pod, Container: r.container})
+	case "StartContainer":
+		return nil, a.StartContainer(ctx, &api.StartContainerRequest{Pod: r.pod, Container: r.container})
+	case "PostStartContainer":
+		return nil, a.PostStartContainer(ctx, &api.PostStartContainerRequest{Pod: r.pod, Container: r.container})
+	case "StopContainer":
+		_, err := a.StopContainer(ctx, &api.StopContainerRequest{Pod: r.pod, Container: r.container})
+		return nil, err
+	case "RemoveContainer":
+		return nil, a.RemoveContainer(ctx, &api.RemoveContainerRequest{Pod: r.pod, Container: r.container})
+	}
+	return nil, fmt.Errorf("no such method: %s", r.Method)
+}
