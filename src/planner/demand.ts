@@ -99,17 +99,14 @@ export type AssumptionKind =
   | 'TranslatorDefaults'
   | 'NoTranslatorDeclared'
   | 'NodeUnknown'
-  | 'CloudTrackingUnknown'
   | 'KernelPortCliff'
   | 'TimestampsBothEnds'
   | 'KeepaliveAsked'
   | 'SynCookies'
   | 'OwnSoftLimit'
   | 'EvenQueues'
-  | 'SidecarDescriptors'
   | 'HostNetwork'
-  | 'OwnPortRange'
-  | 'MemoryLimitUnknown';
+  | 'OwnPortRange';
 
 export interface Demand {
   readonly scale: Scale;

@@ -1,6 +1,6 @@
 import type { Demand, NodeFacts } from './demand.ts';
 import { bindBucketBytes, smallestMaxTwBuckets, socketBytes, timeWaitBytes, timeWaitSeconds } from './kernel.ts';
-import { type Limit, limitFor, noTerms, type StageOutcome } from './limit.ts';
+import { type Limit, limitFor, neededFor, noTerms, type StageOutcome, type Terms } from './limit.ts';
 import { type Load, type Loads, sumOf, termsFor } from './load.ts';
 import { bytes, type Bytes } from './quantities.ts';
 
@@ -11,85 +11,88 @@ export interface MemoryPlan extends StageOutcome {
   readonly chargedMemoryBytes: Bytes;
 }
 
-/** Kernel bytes of one connection of a flow: its sockets and what waits in their buffers. */
-const connectionBytes = (demand: Demand, load: Load): number =>
-  load.sockets * socketBytes + demand.queuedReceiveBytes + demand.queuedSendBytes;
+/** What the memory depends on besides the flows: distinct source tuples, each with a bind bucket. */
+interface Surroundings {
+  readonly node: NodeFacts;
+  readonly sourceTuples: number;
+}
 
-const closedByPod = (loads: Loads): readonly Load[] => loads.all.filter((load) => load.flow.closedBy === 'Pod');
+const timeWaitTerms = (loads: readonly Load[]): Terms => ({
+  ...noTerms,
+  ...termsFor(loads.filter((load) => load.flow.closedBy === 'Pod')),
+  connections: 0,
+  declared: 0,
+  seconds: timeWaitSeconds,
+});
 
-const timeWaitLimit = (demand: Demand, loads: Loads, node: NodeFacts): Limit => {
-  const closing = closedByPod(loads);
-  return limitFor({
-    stage: 'Namespace',
-    limit: 'net.ipv4.tcp_max_tw_buckets',
-    scope: 'Pod',
-    unit: 'entries',
-    kind: 'Rate',
-    terms: { ...noTerms, ...termsFor(closing), connections: 0, declared: 0, seconds: timeWaitSeconds },
-    capacity: node.maxTwBuckets ?? smallestMaxTwBuckets,
-    ...(demand.pod.hostNetwork ? {} : { raisable: Infinity }),
-  });
+/** 550,000 accepted connections × 4,015 B = 2.2 GB; clients add a bind bucket for each distinct source tuple. */
+const kernelBytes = (demand: Demand, loads: readonly Load[], sourceTuples: number): number => {
+  const queued = demand.queuedReceiveBytes + demand.queuedSendBytes;
+  const clients = sumOf(loads, (load) => ('binding' in load.flow ? load.connections : 0));
+  const live = sumOf(loads, (load) => load.connections * (load.sockets * socketBytes + queued));
+  return live + Math.min(clients, sourceTuples) * bindBucketBytes + neededFor(timeWaitTerms(loads)) * timeWaitBytes;
 };
 
-/** The kernel's and the program's memory of each container against its limit. */
-const containerLimits = (demand: Demand, loads: Loads): readonly Limit[] =>
+const programBytes = (demand: Demand, loads: readonly Load[]): number =>
+  sumOf(loads, (load) => load.connections * (demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0));
+
+/** The mix of flows as bytes of an average connection, so that the reachable number can be solved for. */
+const averageTerms = (loads: readonly Load[], total: number): Terms => {
+  const terms = termsFor(loads);
+  return {
+    ...noTerms,
+    connections: terms.connections,
+    declared: terms.declared,
+    factor: Math.ceil(total / Math.max(1, terms.connections)),
+  };
+};
+
+const containerLimits = (demand: Demand, loads: Loads, { sourceTuples }: Surroundings): readonly Limit[] =>
   demand.containers.map((container, index) => {
     const own = loads.all.filter((load) => load.flow.container === index);
-    const factor =
-      Math.max(0, ...own.map((load) => connectionBytes(demand, load))) + container.memoryPerConnectionBytes;
     return limitFor({
       stage: 'Container',
       limit: 'MemoryLimit',
       scope: 'Pod',
       subject: container.name,
       unit: 'bytes',
-      terms: { ...noTerms, ...termsFor(own), rate: 0, declaredRate: 0, factor },
+      terms: averageTerms(own, kernelBytes(demand, own, sourceTuples) + programBytes(demand, own)),
       capacity: container.memoryLimitBytes,
       concerns: own.map((load) => load.index),
     });
   });
 
-export const planMemory = (
-  demand: Demand,
-  loads: Loads,
-  surroundings: { readonly node: NodeFacts; readonly ports: number },
-): MemoryPlan => {
-  const { node, ports } = surroundings;
-  const timeWait = timeWaitLimit(demand, loads, node);
-  const clients = sumOf(loads.outbound, (load) => load.connections);
-  const live = sumOf(loads.all, (load) => load.connections * connectionBytes(demand, load));
-  const kernel = live + Math.min(clients, ports) * bindBucketBytes + timeWait.needed * timeWaitBytes;
-  const program = sumOf(
-    loads.all,
-    (load) => load.connections * (demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0),
-  );
+/** Above the maximum TIME_WAIT is skipped without an error (TCPTimeWaitOverflow counts), so it is raised. */
+const timeWaitLimit = (demand: Demand, loads: Loads, node: NodeFacts): Limit =>
+  limitFor({
+    stage: 'Namespace',
+    limit: 'net.ipv4.tcp_max_tw_buckets',
+    scope: 'Pod',
+    unit: 'entries',
+    kind: 'Rate',
+    terms: timeWaitTerms(loads.all),
+    capacity: node.maxTwBuckets ?? smallestMaxTwBuckets,
+    ...(demand.pod.hostNetwork ? {} : { raisable: Infinity }),
+  });
+
+export const planMemory = (demand: Demand, loads: Loads, surroundings: Surroundings): MemoryPlan => {
+  const timeWait = timeWaitLimit(demand, loads, surroundings.node);
+  const kernel = kernelBytes(demand, loads.all, surroundings.sourceTuples);
+  const charged = kernel + programBytes(demand, loads.all);
   const nodeMemory = limitFor({
     stage: 'Node',
     limit: 'MemoryTotal',
     scope: 'Node',
     unit: 'bytes',
-    terms: {
-      ...noTerms,
-      ...termsFor(loads.all),
-      rate: 0,
-      declaredRate: 0,
-      sharers: loads.podsPerNodeWithSurge,
-      factor: Math.ceil(
-        (kernel + program) /
-          Math.max(
-            1,
-            sumOf(loads.all, (load) => load.connections),
-          ),
-      ),
-    },
-    capacity: node.memoryBytes,
+    terms: { ...averageTerms(loads.all, charged), sharers: loads.podsPerNodeWithSurge },
+    capacity: surroundings.node.memoryBytes,
   });
-  const raised = timeWait.status === 'Raised';
+  const value = String(timeWait.needed);
   return {
     kernelMemoryBytes: bytes(kernel),
-    chargedMemoryBytes: bytes(kernel + program),
-    limits: [...containerLimits(demand, loads), ...(timeWait.needed > 0 ? [timeWait] : []), nodeMemory],
-    sysctls: raised ? [{ name: 'net.ipv4.tcp_max_tw_buckets', value: String(timeWait.needed), setBy: 'Agent' }] : [],
+    chargedMemoryBytes: bytes(charged),
+    limits: [...containerLimits(demand, loads, surroundings), ...(timeWait.needed > 0 ? [timeWait] : []), nodeMemory],
+    sysctls: timeWait.status === 'Raised' ? [{ name: 'net.ipv4.tcp_max_tw_buckets', value, setBy: 'Agent' }] : [],
     assumptions: [],
   };
 };

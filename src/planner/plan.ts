@@ -46,10 +46,33 @@ const nrOpenMinimum = (limits: readonly Limit[]): readonly NodeMinimum[] => {
   return needed === 0 ? [] : [{ name: 'fs.nr_open', minimum: needed }];
 };
 
-const countsFor = (demand: Demand, loads: Loads, limits: readonly Limit[]): Plan['connections'] => ({
+const countsFor = (loads: Loads, limits: readonly Limit[]): Plan['connections'] => ({
   declared: connections(sumOf(loads.all, (load) => load.flow.connections)),
   planned: connections(sumOf(loads.all, (load) => load.connections)),
-  reachable: connections(reachableConnections(limits, demand.inbound.length + demand.outbound.length)),
+  reachable: connections(reachableConnections(limits, loads.all.length)),
+});
+
+const walk = (demand: Demand, loads: Loads, node: NodeFacts | undefined) => {
+  const facts = node ?? {};
+  const ports = planPorts(demand, loads, facts);
+  return {
+    descriptors: planDescriptors(demand, loads, node),
+    ports,
+    queues: planQueues(demand, loads),
+    memory: planMemory(demand, loads, { node: facts, sourceTuples: ports.sourceTuples }),
+    tables: planNodeTables(demand, loads, facts),
+    path: planPath(demand, loads),
+  };
+};
+
+const resultFor = ({ descriptors, ports, memory, tables }: ReturnType<typeof walk>) => ({
+  containers: descriptors.containers,
+  portRange: ports.range,
+  reservedPorts: ports.reserved,
+  sourceAddresses: { total: ports.addresses, extra: ports.addresses - 1 },
+  kernelMemoryBytes: memory.kernelMemoryBytes,
+  chargedMemoryBytes: memory.chargedMemoryBytes,
+  nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],
 });
 
 /**
@@ -57,14 +80,9 @@ const countsFor = (demand: Demand, loads: Loads, limits: readonly Limit[]): Plan
  * it is raised or that it binds. Pure; a shortfall is an answer, not an error.
  */
 export const plan = (demand: Demand, node?: NodeFacts): Plan => {
-  const facts = node ?? {};
   const loads = loadsFor(demand);
-  const descriptors = planDescriptors(demand, loads, node);
-  const ports = planPorts(demand, loads, facts);
-  const queues = planQueues(demand, loads);
-  const memory = planMemory(demand, loads, { node: facts, ports: ports.ports });
-  const tables = planNodeTables(demand, loads, facts);
-  const path = planPath(demand, loads);
+  const stages = walk(demand, loads, node);
+  const { descriptors, ports, queues, memory, tables, path } = stages;
   const limits = [
     ...descriptors.limits,
     ...ports.limits,
@@ -73,20 +91,13 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
     ...tables.limits,
     ...path.limits,
   ];
-  const counts = countsFor(demand, loads, limits);
-  const bindingLimit = bindingLimitOf(limits, demand.inbound.length + demand.outbound.length);
+  const bindingLimit = bindingLimitOf(limits, loads.all.length);
   return {
     feasible: bindingLimit === undefined,
-    connections: counts,
+    connections: countsFor(loads, limits),
     bindingLimit,
-    containers: descriptors.containers,
+    ...resultFor(stages),
     sysctls: [...ports.sysctls, ...queues.sysctls, ...memory.sysctls, ...path.sysctls],
-    portRange: ports.range,
-    reservedPorts: ports.reserved,
-    sourceAddresses: { total: ports.addresses, extra: ports.addresses - 1 },
-    kernelMemoryBytes: memory.kernelMemoryBytes,
-    chargedMemoryBytes: memory.chargedMemoryBytes,
-    nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],
     assumptions: [
       ...demand.assumptions,
       ...nodeAssumptions(node),

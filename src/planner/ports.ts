@@ -32,7 +32,7 @@ export interface PortPlan extends StageOutcome {
   /** Source addresses in all, the pod's own included. */
   readonly addresses: number;
   /** Ports × addresses: the distinct source tuples that the pod can have. */
-  readonly ports: number;
+  readonly sourceTuples: number;
 }
 
 /** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
@@ -226,7 +226,7 @@ export const planPorts = (demand: Demand, loads: Loads, node: NodeFacts): PortPl
     range: choice.range,
     reserved: search.reserved,
     addresses: choice.addresses,
-    ports: portsIn(choice.range, search.reserved) * choice.addresses,
+    sourceTuples: portsIn(choice.range, search.reserved) * choice.addresses,
     limits: search.spaces.map((space) => spaceLimit(space, search, choice)),
     sysctls: [...portSysctls(demand, search, choice), ...reuse],
     assumptions: [

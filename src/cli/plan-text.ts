@@ -1,0 +1,75 @@
+import { assumptionText } from '../planner/assumptions.ts';
+import { amountText, bytesText, limitText, numberText } from '../planner/explain.ts';
+import type { Limit } from '../planner/limit.ts';
+import { explainBinding } from '../planner/remedy.ts';
+import type { PlannedBudget } from './plan-json.ts';
+
+/** Plans for people: a short page, and the same explained with the arithmetic and a bar per limit. */
+
+const barWidth = 24;
+
+/** "[######------------------]": how much of the capacity is needed; a full bar ends in ">" where more is needed. */
+export const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>): string => {
+  if (capacity === undefined) return `[${'?'.repeat(barWidth)}]`;
+  if (needed > capacity) return `[${'#'.repeat(barWidth - 1)}>]`;
+  const filled = Math.round((barWidth * needed) / Math.max(1, capacity));
+  return `[${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}]`;
+};
+
+const headline = ({ budget, plan }: PlannedBudget): string => {
+  const { declared, planned, reachable } = plan.connections;
+  const verdict = plan.feasible ? 'feasible' : 'NOT feasible';
+  return `${budget.namespace}/${budget.name}: ${verdict}. ${numberText(declared)} connections per pod declared, ${numberText(planned)} planned with headroom, ${numberText(reachable)} reachable`;
+};
+
+const bindingLines = ({ demand, plan }: PlannedBudget): readonly string[] => {
+  if (plan.bindingLimit === undefined) return [];
+  const { message, remedy } = explainBinding(demand, plan.bindingLimit);
+  return ['', `Binds:  ${message}`, `Remedy: ${remedy}`];
+};
+
+const podLines = ({ plan }: PlannedBudget): readonly string[] => [
+  '',
+  'The pod gets',
+  ...plan.containers.map(
+    ({ name, processes, descriptors }) =>
+      `  RLIMIT_NOFILE ${numberText(descriptors.soft)} soft, ${numberText(descriptors.hard)} hard in each of ${numberText(processes)} ${processes === 1 ? 'process' : 'processes'} of container ${name === '' ? '(the first)' : name}`,
+  ),
+  ...plan.sysctls.map(({ name, value, setBy }) => `  ${name} = ${value}   (set by the ${setBy.toLowerCase()})`),
+  `  ${bytesText(plan.kernelMemoryBytes)} of kernel memory for its sockets; ${bytesText(plan.chargedMemoryBytes)} count against its memory limit`,
+  '',
+  'Its nodes must offer at least',
+  ...plan.nodeMinimums.map(({ name, minimum }) => `  ${name} = ${numberText(minimum)}`),
+];
+
+const limitLine = (limit: Limit): string => {
+  const there = limit.capacity === undefined ? 'unknown' : amountText(limit.capacity, limit.unit);
+  const where = [limit.stage, limit.subject, limit.flow].filter((part) => part !== '').join(' ');
+  return `  ${barText(limit)} ${limit.status.padEnd(10)} ${`${where}: ${limit.limit}`.padEnd(52)} ${amountText(limit.needed, limit.unit)} of ${there}`;
+};
+
+const assumptionLines = ({ plan }: PlannedBudget): readonly string[] =>
+  plan.assumptions.length === 0
+    ? []
+    : ['', 'Assumed', ...plan.assumptions.map((entry) => `  - ${assumptionText(entry)}`)];
+
+export const planText = (planned: PlannedBudget): string =>
+  [
+    headline(planned),
+    ...bindingLines(planned),
+    ...podLines(planned),
+    '',
+    'Limits on the path: needed of what is there',
+    ...planned.plan.limits.map(limitLine),
+    ...assumptionLines(planned),
+  ].join('\n');
+
+/** One sentence with its arithmetic and one bar per limit. */
+export const explainText = (planned: PlannedBudget): string =>
+  [
+    headline(planned),
+    ...bindingLines(planned),
+    '',
+    ...planned.plan.limits.flatMap((limit) => [`${barText(limit)} ${limit.status}`, `  ${limitText(limit)}`]),
+    ...assumptionLines(planned),
+  ].join('\n');

@@ -1,0 +1,120 @@
+import { Command, Option } from 'commander';
+import { stringify } from 'yaml';
+import { demandFor } from '../api/demand.ts';
+import type { NodeFacts } from '../planner/demand.ts';
+import { plan } from '../planner/plan.ts';
+import { nodeJson, readNodeFile } from './node-file.ts';
+import { plannerFacts, runtimePid } from './node.ts';
+import { type PlannedBudget, planJson } from './plan-json.ts';
+import { explainText, planText } from './plan-text.ts';
+import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
+
+/** Exit statuses of the command; `prove` has its own besides. */
+export const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3 } as const;
+
+type Format = 'text' | 'json' | 'yaml';
+
+interface PlanOptions {
+  readonly file: string;
+  readonly node?: string;
+  readonly output: Format;
+}
+
+/** What a run of the command writes and ends with. */
+export interface Outcome {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const printed = (value: unknown, format: Format): string =>
+  format === 'yaml' ? stringify(value, { aliasDuplicateObjects: false }) : `${JSON.stringify(value, null, 2)}\n`;
+
+const plannedBudgets = ({ budgets, observedFor }: BudgetFile, node: NodeFacts | undefined): readonly PlannedBudget[] =>
+  budgets.map((budget) => {
+    const demand = demandFor(budget.spec, observedFor(budget));
+    return { budget, demand, plan: plan(demand, node) };
+  });
+
+const planOutcome = async (options: PlanOptions, text: (planned: PlannedBudget) => string): Promise<Outcome> => {
+  const node = options.node === undefined ? undefined : await readNodeFile(options.node);
+  const planned = plannedBudgets(await readBudgets(options.file), node);
+  const status = planned.every(({ plan: { feasible } }) => feasible) ? exitStatus.done : exitStatus.notFeasible;
+  if (options.output === 'text') return { status, stdout: `${planned.map(text).join('\n\n')}\n`, stderr: '' };
+  const objects = planned.map(planJson);
+  return { status, stdout: printed(objects.length === 1 ? objects[0] : objects, options.output), stderr: '' };
+};
+
+/** libc comes with it, so it is loaded for this command alone. */
+const nodeOutcome = async ({ output }: { readonly output: Format }): Promise<Outcome> => {
+  const { readNodeFacts } = await import('../linux/node-facts.ts');
+  const signal = AbortSignal.timeout(5000);
+  const facts = await readNodeFacts({ signal, runtimePid: runtimePid() ?? process.ppid });
+  return { status: exitStatus.done, stdout: printed(nodeJson(plannerFacts(facts)), output), stderr: '' };
+};
+
+const outputOption = (formats: readonly Format[], initial: Format): Option =>
+  new Option('-o, --output <format>', 'how to print').choices(formats).default(initial);
+
+const addPlanCommand = (
+  program: Command,
+  use: { readonly name: string; readonly about: string; readonly run: (options: PlanOptions) => Promise<void> },
+): void => {
+  program
+    .command(use.name)
+    .description(use.about)
+    .requiredOption('-f, --file <file>', 'YAML or JSON with ConnectionBudgets; "-" is standard input')
+    .option('--node <file>', 'facts of a node, as `connection-budget node` prints them')
+    .addOption(outputOption(['text', 'json', 'yaml'], 'text'))
+    .action(use.run);
+};
+
+const build = (finish: (outcome: Outcome) => void): Command => {
+  const program = new Command('connection-budget')
+    .description('Plans and explains the TCP connections that a pod must hold. Needs no cluster.')
+    .exitOverride()
+    .configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
+  addPlanCommand(program, {
+    name: 'plan',
+    about: 'what the pod and its nodes need, and the limit that binds; exit status 3 when one is not feasible',
+    run: async (options) => finish(await planOutcome(options, planText)),
+  });
+  addPlanCommand(program, {
+    name: 'explain',
+    about: 'the plan in sentences with their arithmetic and a bar per limit',
+    run: async (options) => finish(await planOutcome(options, explainText)),
+  });
+  program
+    .command('node')
+    .description('the limits of the machine that it runs on, for plan --node')
+    .addOption(outputOption(['json', 'yaml'], 'json'))
+    .action(async (options: { readonly output: Format }) => finish(await nodeOutcome(options)));
+  return program;
+};
+
+const failureOf = (error: unknown, help: string): Outcome => {
+  if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'commander.helpDisplayed' || code === 'commander.help')
+    return { status: exitStatus.done, stdout: help, stderr: '' };
+  const message = error instanceof Error ? error.message : String(error);
+  const status = code.startsWith('commander.') ? exitStatus.badInput : exitStatus.failed;
+  return { status, stdout: '', stderr: `${message}\n` };
+};
+
+/** Runs the command for `args`, the words behind the program's name. Never throws. */
+export const runCommand = async (args: readonly string[]): Promise<Outcome> => {
+  let outcome: Outcome | undefined;
+  let help = '';
+  const program = build((done) => {
+    outcome = done;
+  });
+  program.configureOutput({ writeOut: (text) => (help += text), writeErr: () => undefined });
+  for (const command of program.commands) command.configureOutput(program.configureOutput());
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+  } catch (error) {
+    return failureOf(error, help);
+  }
+  return outcome ?? { status: exitStatus.badInput, stdout: '', stderr: program.helpInformation() };
+};

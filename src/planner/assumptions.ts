@@ -1,0 +1,40 @@
+import type { Assumption, AssumptionKind } from './demand.ts';
+import { numberText } from './explain.ts';
+import { assumedHandshakeSeconds, defaultNofile, defaultNrOpen, defaultSomaxconn } from './kernel.ts';
+
+type Sentence = (subject: string, value: number) => string;
+
+const sentences: Readonly<Record<AssumptionKind, Sentence>> = {
+  ScaleUndeclared: (_, pods) =>
+    `scale is not declared: ${numberText(pods)} ${pods === 1 ? 'pod' : 'pods'} (what is observed; offline one pod on one node)`,
+  ContainerUnnamed: () => 'no container is named: the first container of the pod, one process, 64 reserved descriptors',
+  ClientsUnbounded: (flow) =>
+    `flow ${flow}: clients are not declared, so their addresses and ports are taken as unbounded`,
+  ClientPortsDefault: (flow, ports) =>
+    `flow ${flow}: portsPerAddress of the clients is not declared: ${numberText(ports)}, the default of a Linux client`,
+  ClientsUnresolved: (flow) => `flow ${flow}: the client pods are not resolved here, so they are taken as unbounded`,
+  EndpointsUnresolved: (flow) => `flow ${flow}: no ready endpoint is known here, so one target is assumed`,
+  ServiceHeadless: (flow) => `flow ${flow}: the Service has no ClusterIP, so its endpoints are reached directly`,
+  TranslatorDefaults: (name) =>
+    `translator ${name}: what is not declared is taken as sharedBy Cluster and lingerSeconds 120`,
+  NoTranslatorDeclared: (flow) =>
+    `flow ${flow}: no translator is declared on the way; if its node masquerades, all pods of the node share 64,512 ports per destination; a cloud's own connection tracking is Unknown`,
+  NodeUnknown: () =>
+    `no node is known: fs.nr_open ${numberText(defaultNrOpen)}, net.core.somaxconn ${numberText(defaultSomaxconn)} and RLIMIT_NOFILE ${numberText(defaultNofile.soft)} soft, ${numberText(defaultNofile.hard)} hard are assumed; all other node limits are Unknown`,
+  KernelPortCliff: (flow, fast) =>
+    `flow ${flow || 'several'}: past ${numberText(fast)} connections to one target the kernel's own choice of ports becomes slow`,
+  TimestampsBothEnds: (_, seconds) =>
+    `TIME_WAIT is reused after ${numberText(seconds)} s (tcp_tw_reuse 1), which needs TCP timestamps at the far ends too`,
+  KeepaliveAsked: (flow, seconds) =>
+    `flow ${flow}: idle connections are forgotten after ${numberText(seconds)} s; tcp_keepalive_time is set below it, and the program must ask for keepalive (SO_KEEPALIVE)`,
+  SynCookies: (flow, capacity) =>
+    `flow ${flow}: with handshakes of ${assumedHandshakeSeconds} s more than ${numberText(capacity)} are half open at the peak; SYN cookies, on by default, answer the rest`,
+  OwnSoftLimit: (container) =>
+    `container ${container}: the soft limit is left as it is; a program that needs more raises it itself`,
+  EvenQueues: (flow, sockets) =>
+    `flow ${flow}: the kernel spreads new connections evenly over ${numberText(sockets)} listening sockets`,
+  HostNetwork: () => 'the pod uses the network of its node: limits are planned, sysctls and addresses are not',
+  OwnPortRange: (_, ports) => `the pod sets ip_local_port_range itself (${numberText(ports)} ports): it is kept`,
+};
+
+export const assumptionText = ({ kind, subject, value }: Assumption): string => sentences[kind](subject, value);

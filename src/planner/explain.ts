@@ -1,0 +1,82 @@
+import type { Limit, Stage, Terms, Unit } from './limit.ts';
+
+/** Sentences about a plan, with the arithmetic of every number. Nothing here decides anything. */
+
+const grouped = new Intl.NumberFormat('en-US', { maximumFractionDigits: 1 });
+
+/** 1234567 is "1,234,567". */
+export const numberText = (value: number): string => grouped.format(value);
+
+const byteUnits = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
+
+/** Decimal units with three digits: 2208250000 is "2.21 GB". */
+export const bytesText = (value: number): string => {
+  const power = value < 1000 ? 0 : Math.min(Math.floor(Math.log10(value) / 3), byteUnits.length - 1);
+  return `${Number((value / 1000 ** power).toPrecision(3))} ${byteUnits[power] ?? 'B'}`;
+};
+
+/** An amount with its unit: "62,000 ports", "2.21 GB". */
+export const amountText = (value: number, unit: Unit): string => {
+  if (unit === 'bytes') return bytesText(value);
+  return `${numberText(value)} ${unit === 'perSecond' ? 'per second' : unit}`;
+};
+
+const shareText = ({ numerator, denominator }: Terms): string => {
+  if (numerator === denominator) return '';
+  return denominator === 100 ? ` × ${numerator} %` : ` ÷ ${numberText(denominator)}`;
+};
+
+/** "2 × (275,000 connections × 10 % + 1,100/s × 10 % × 120 s)", the terms of a limit as they were reckoned. */
+export const arithmeticText = (terms: Terms, unit: Unit): string => {
+  const { sharers, connections, rate, seconds, factor, fixed } = terms;
+  const share = shareText(terms);
+  const each = unit === 'bytes' ? ` × ${numberText(factor)} B` : ` × ${numberText(factor)}`;
+  const parts = [
+    ...(connections > 0 ? [`${numberText(connections)} connections${share}${factor === 1 ? '' : each}`] : []),
+    ...(rate * seconds > 0 ? [`${numberText(rate)}/s${share} × ${numberText(seconds)} s`] : []),
+    ...(fixed > 0 ? [`${numberText(fixed)} reserved`] : []),
+  ];
+  const sum = parts.length === 0 ? '0' : parts.join(' + ');
+  return sharers === 1 ? sum : `${numberText(sharers)} pods × (${sum})`;
+};
+
+const places: Readonly<Record<Stage, string>> = {
+  Process: 'descriptors of a process',
+  Socket: 'source ports to the busiest target',
+  Namespace: "the pod's network namespace",
+  Container: "the container's memory",
+  Node: 'the node',
+  Sidecar: 'the sidecar',
+  NAT: 'address translation',
+  LoadBalancer: 'the load balancer',
+  Clients: "the clients' ports",
+  Destination: 'the far end',
+};
+
+/** Where a limit is: "address translation gateway, flow web". */
+export const placeText = ({ stage, subject, flow }: Limit): string => {
+  const named = subject === '' ? places[stage] : `${places[stage]} ${subject}`;
+  return flow === '' ? named : `${named}, flow ${flow}`;
+};
+
+const verdictText = ({ status, capacity, unit, needed }: Limit): string => {
+  if (capacity === undefined) return 'unknown here';
+  const there = amountText(capacity, unit);
+  if (status === 'Sufficient') return `${there} are there: sufficient`;
+  if (status === 'Binding') return `only ${there} are there: binds`;
+  if (status === 'Raised') return `more than ${there}: raised by the plan`;
+  return needed > capacity ? `more than ${there}` : `${there} are there`;
+};
+
+/** "address translation node, flow web: 2 pods × (…) = 81,400 ports needed; only 62,000 ports are there: binds" */
+export const limitText = (limit: Limit): string => {
+  const { terms, unit, needed } = limit;
+  const sum = arithmeticText(terms, unit);
+  return `${placeText(limit)} (${limit.limit}): ${sum} = ${amountText(needed, unit)} needed; ${verdictText(limit)}`;
+};
+
+/** The message of a binding limit: where, the arithmetic, and how many connections fit. */
+export const bindingText = (limit: Limit): string => {
+  const fits = limit.kind === 'Count' ? `; ${numberText(limit.reachable)} connections fit without headroom` : '';
+  return `${limitText(limit)}${fits}`;
+};
