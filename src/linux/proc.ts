@@ -56,7 +56,7 @@ export function readProcessFile(pid: number, name: string, procRoot: string = DE
   try {
     return readFileSync(`${procRoot}/${pid}/${name}`, 'utf8');
   } catch (error) {
-    throw linuxErrorFrom(error, callOn(pid, 'read', `read ${name} of process ${pid}`));
+    throw linuxErrorFrom(error, callOnProcess('read', `read ${name} of process ${pid}`));
   }
 }
 
@@ -125,7 +125,7 @@ export function readDescriptorCount(pid: number, procRoot: string = DEFAULT_PROC
     const descriptors = statSync(`${procRoot}/${pid}/fd`).size;
     if (descriptors > 0) return { descriptors, exactness: 'Exact' };
   } catch (error) {
-    throw linuxErrorFrom(error, callOn(pid, 'stat', `count the descriptors of process ${pid}`));
+    throw linuxErrorFrom(error, callOnProcess('stat', `count the descriptors of process ${pid}`));
   }
   const tableSize = /^FDSize:\s*(\d+)$/m.exec(readProcessFile(pid, 'status', procRoot))?.[1];
   return { descriptors: Number(tableSize ?? 0), exactness: 'UpperBound' };
@@ -135,7 +135,7 @@ function readPidNamespace(pid: number, procRoot: string): string {
   try {
     return readlinkSync(`${procRoot}/${pid}/ns/pid`);
   } catch (error) {
-    throw linuxErrorFrom(error, callOn(pid, 'readlink', `read the pid namespace of process ${pid}`));
+    throw linuxErrorFrom(error, callOnProcess('readlink', `read the pid namespace of process ${pid}`));
   }
 }
 
@@ -148,8 +148,8 @@ function unlessGone<T>(read: () => T): T | undefined {
   }
 }
 
-function callOn(pid: number, syscall: string, attempt: string) {
-  return { syscall, attempt: Number.isSafeInteger(pid) ? attempt : 'use a pid', kinds: { ENOENT: 'Gone' } } as const;
+function callOnProcess(syscall: string, attempt: string) {
+  return { syscall, attempt, kinds: { ENOENT: 'Gone' } } as const;
 }
 
 function unreadable(pid: number, name: string): LinuxError {

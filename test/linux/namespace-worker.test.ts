@@ -1,9 +1,14 @@
-import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import { readlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 
+import type { ResultOf, WriteSysctl } from '../../src/linux/namespace-operations.ts';
 import { createNamespaceWorker, type NamespaceWorker } from '../../src/linux/namespace-worker.ts';
-import { readSysctl } from '../../src/linux/sysctls.ts';
+import { isSameSysctlValue, readSysctl } from '../../src/linux/sysctls.ts';
 import { startProgram, until } from './child-program.ts';
 import { makeNetworkNamespace } from './network-namespace.ts';
 
@@ -48,6 +53,47 @@ describe('a visit', () => {
     ]);
   });
 
+  test('writes by a proc mount of its own', async () => {
+    using netns = makeNetworkNamespace();
+    using proc = mountProc();
+    const own = createNamespaceWorker({ signal: controller.signal, procRoot: proc.path });
+    const results = await own.run(netns.path, [writePortRange, { operation: 'ReadSocketTotals' }]);
+    expect(results).toMatchObject([
+      { ok: true, value: '10240 65535' },
+      { ok: true, value: { tcpInUse: 0 } },
+    ]);
+    own.close();
+  });
+
+  test('is refused by a proc mount that is read-only', async () => {
+    using netns = makeNetworkNamespace();
+    using proc = mountProc('ro');
+    const own = createNamespaceWorker({ signal: controller.signal, procRoot: proc.path });
+    expect(await own.run(netns.path, [writePortRange, readPortRange])).toMatchObject([
+      { ok: false, failure: { kind: 'NotPermitted', errno: 30, syscall: 'write' } },
+      { ok: true, value: '32768 60999' },
+    ]);
+    own.close();
+  });
+
+  test('writes lists of ports that the kernel reads back in its own form', async () => {
+    using netns = makeNetworkNamespace();
+    const name = 'net.ipv4.ip_local_reserved_ports';
+    const range = fc.tuple(fc.integer({ min: 1, max: 60_000 }), fc.integer({ min: 0, max: 9 }));
+    const list = fc
+      .array(range, { maxLength: 40 })
+      .map((ranges) => ranges.map(([low, more]) => `${low}-${low + more}`));
+    await fc.assert(
+      fc.asyncProperty(list, async (ports) => {
+        const value = ports.join(',');
+        const [result] = await worker.run(netns.path, [{ operation: 'WriteSysctl', name, value }]);
+        expect(result).toSatisfy(
+          (read: ResultOf<WriteSysctl>) => read.ok && isSameSysctlValue(name, value, read.value),
+        );
+      }),
+    );
+  });
+
   test('sees the sockets of the namespace and its full accept queue', async () => {
     using netns = makeNetworkNamespace();
     const inside = ['nsenter', `--net=${netns.path}`, process.execPath, '-e'];
@@ -64,7 +110,7 @@ describe('a visit', () => {
     expect(result).toMatchObject({ value: { listenOverflows: expect.toSatisfy((count: number) => count >= 4) } });
   });
 
-  test('is invisible to this thread and to the pool', async () => {
+  test('is invisible to all other threads, and over when it is answered', async () => {
     using netns = makeNetworkNamespace();
     const home = readlinkSync('/proc/thread-self/ns/net');
     const visits = Array.from({ length: 200 }, () => worker.run(netns.path, [readPortRange]));
@@ -72,6 +118,8 @@ describe('a visit', () => {
     expect(new Set(await Promise.all(looks))).toEqual(new Set([home]));
     expect(new Set((await Promise.all(visits)).map(([result]) => JSON.stringify(result))).size).toBe(1);
     expect(readlinkSync('/proc/thread-self/ns/net')).toBe(home);
+    const threads = readdirSync('/proc/self/task').map((thread) => readlinkSync(`/proc/self/task/${thread}/ns/net`));
+    expect(new Set(threads)).toEqual(new Set([home]));
     expect(namespaceDescriptors()).toHaveLength(1);
   });
 });
@@ -97,10 +145,12 @@ describe('a worker', () => {
   test('that cannot come home is replaced', async () => {
     using netns = makeNetworkNamespace();
     await worker.run(netns.path, []);
+    // The worker's way home now leads to /dev/null, which setns(2) refuses; the descriptor ends with the worker.
     closeSync(namespaceDescriptors()[0]!);
+    openSync('/dev/null', 'r');
     await expect(worker.run(netns.path, [writePortRange])).rejects.toMatchObject({
       kind: 'WorkerFailed',
-      message: `cannot come back from ${netns.path}: EBADF`,
+      message: `cannot come back from ${netns.path}: EINVAL`,
     });
     expect(await worker.run(netns.path, [readPortRange])).toEqual([{ ok: true, value: '10240 65535' }]);
     expect(await worker.run('/proc/self/ns/net', [readPortRange])).toEqual([
@@ -161,4 +211,16 @@ function linkOf(fd: string): string {
   } catch {
     return '';
   }
+}
+
+function mountProc(options = 'rw'): Disposable & { readonly path: string } {
+  const path = mkdtempSync(join(tmpdir(), 'connbudget-proc-'));
+  execFileSync('mount', ['-t', 'proc', '-o', options, 'proc', path]);
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      execFileSync('umount', [path]);
+      rmdirSync(path);
+    },
+  };
 }

@@ -20,10 +20,11 @@ const { signal } = new AbortController();
 const tableOf = (rows: readonly (readonly [pid: number, parentPid: number])[]) =>
   new Map<number, ProcessEntry>(rows.map(([pid, parentPid]) => [pid, { pid, parentPid, startTimeTicks: pid * 10 }]));
 
-describe('parseProcessStat', () => {
-  const fieldsFrom3 = (parentPid: number, startTimeTicks: number) =>
-    ['S', parentPid, ...Array.from({ length: 17 }, () => 0), startTimeTicks, 1, 2].join(' ');
+// From the third on: state, parent, 17 more, start time (the 22nd), two of those that follow.
+const fieldsFrom3 = (parentPid: number, startTimeTicks: number) =>
+  ['S', parentPid, ...Array.from({ length: 17 }, () => 0), startTimeTicks, 1, 2].join(' ');
 
+describe('parseProcessStat', () => {
   test.each(['sh', 'a b', 'x) S 99 1', '(', ')', ') (', ''])('takes the command %j', (command) => {
     expect(parseProcessStat(`42 (${command}) ${fieldsFrom3(7, 123)}\n`)).toEqual({
       pid: 42,

@@ -1,3 +1,4 @@
+import type { SpawnOptions } from 'node:child_process';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -8,28 +9,32 @@ import { runModule, startShell } from './child-program.ts';
 
 const WITHOUT_SYS_RESOURCE = ['setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource', '--'];
 
+const startLimited = (options: SpawnOptions = {}) => startShell('ulimit -Sn 100; ulimit -Hn 200', options);
+
 describe('bestNofile', () => {
   const planned = { soft: 600_000, hard: 700_000 };
+  const infinite = Number.POSITIVE_INFINITY;
   test.each([
-    // what binds           hard   nr_open    raise  soft     hard
-    ['nothing', 800_000, 1_048_576, false, 600_000, 700_000],
-    ['the hard limit', 524_288, 1_048_576, false, 524_288, 524_288],
-    ['nothing, with the capability', 524_288, 1_048_576, true, 600_000, 700_000],
-    ['fs.nr_open, with the capability', 524_288, 650_000, true, 600_000, 650_000],
-    ['fs.nr_open lowered under the hard limit', 800_000, 650_000, false, 600_000, 650_000],
-    ['an infinite hard limit does not', Number.POSITIVE_INFINITY, 1_048_576, false, 600_000, 700_000],
-  ])('%s binds', (_, currentHard, nrOpen, canRaise, soft, hard) => {
-    expect(bestNofile(planned, { currentHard, nrOpen, canRaise })).toEqual({ soft, hard });
+    // bounds                                                            soft     hard
+    ['nothing', { currentHard: 800_000, nrOpen: 1_048_576, canRaise: false }, [600_000, 700_000]],
+    ['the hard limit', { currentHard: 524_288, nrOpen: 1_048_576, canRaise: false }, [524_288, 524_288]],
+    ['nothing, with the capability,', { currentHard: 524_288, nrOpen: 1_048_576, canRaise: true }, [600_000, 700_000]],
+    ['fs.nr_open, with the capability,', { currentHard: 524_288, nrOpen: 650_000, canRaise: true }, [600_000, 650_000]],
+    ['fs.nr_open below the hard limit', { currentHard: 800_000, nrOpen: 650_000, canRaise: false }, [600_000, 650_000]],
+    ['no infinite hard limit', { currentHard: infinite, nrOpen: 1_048_576, canRaise: false }, [600_000, 700_000]],
+  ])('%s binds', (_, bounds, [soft, hard]) => {
+    expect(bestNofile(planned, bounds)).toEqual({ soft, hard });
   });
 
   test('is at most what is planned, and setting it needs no more than there is', () => {
     const limit = fc.integer({ min: 0, max: 2 ** 31 });
+    const wish = fc.tuple(limit, limit).map(([soft, more]) => ({ soft, hard: soft + more }));
+    const bounds = fc.record({ currentHard: limit, nrOpen: limit, canRaise: fc.boolean() });
     fc.assert(
-      fc.property(limit, limit, limit, limit, fc.boolean(), (soft, more, currentHard, nrOpen, canRaise) => {
-        const wanted = { soft, hard: soft + more };
+      fc.property(wish, bounds, (wanted, { currentHard, nrOpen, canRaise }) => {
         const best = bestNofile(wanted, { currentHard, nrOpen, canRaise });
-        expect(best.soft).toBeLessThanOrEqual(Math.min(best.hard, wanted.soft));
-        expect(best.hard).toBe(Math.min(wanted.hard, nrOpen, canRaise ? Infinity : currentHard));
+        expect(best.soft).toBe(Math.min(best.hard, wanted.soft));
+        expect(best.hard).toBe(Math.min(wanted.hard, nrOpen, canRaise ? infinite : currentHard));
       }),
     );
   });
@@ -51,7 +56,10 @@ describe('parseRlimits', () => {
   });
 
   test('takes any text and finds whole numbers or infinity only', () => {
-    const line = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'Max 019 unlimited\t\n') }));
+    const line = fc.oneof(
+      fc.string(),
+      fc.string({ unit: fc.constantFrom('Max', ' ', '0', '19', 'unlimited', '\t', '-', '\n') }),
+    );
     fc.assert(
       fc.property(fc.array(line), (lines) => {
         const limits = [...parseRlimits(lines.join('\n')).values()].flatMap(({ soft, hard }) => [soft, hard]);
@@ -66,42 +74,40 @@ describe('parseRlimits', () => {
 });
 
 describe('setNofile', () => {
-  const start = () => startShell('ulimit -Sn 100; ulimit -Hn 200');
-
   test('raises the soft limit of a running process up to its hard one', async () => {
-    await using target = await start();
+    await using target = await startLimited();
     expect(setNofile(readProcess(target.pid), { soft: 150, hard: 200 })).toEqual({ soft: 150, hard: 200 });
     expect(readNofile(target.pid)).toEqual({ soft: 150, hard: 200 });
   });
 
   test('leaves what is higher already', async () => {
-    await using target = await start();
+    await using target = await startLimited();
     expect(setNofile(readProcess(target.pid), { soft: 50, hard: 60 })).toEqual({ soft: 100, hard: 200 });
     expect(setNofile(readProcess(target.pid), { soft: 120, hard: 130 })).toEqual({ soft: 120, hard: 200 });
     expect(readNofile(target.pid)).toEqual({ soft: 120, hard: 200 });
   });
 
   test('lowers when asked to', async () => {
-    await using target = await start();
+    await using target = await startLimited();
     setNofile(readProcess(target.pid), { soft: 50, hard: 60, mayLower: true });
     expect(readNofile(target.pid)).toEqual({ soft: 50, hard: 60 });
   });
 
   test('says that a higher hard limit needs CAP_SYS_RESOURCE', async () => {
-    await using target = await start();
+    await using target = await startLimited();
     const outcome = runModule('set-nofile-program.ts', [String(target.pid), '100', '201'], WITHOUT_SYS_RESOURCE);
     expect(outcome).toMatchObject({ kind: 'NotPermitted', errno: 1, message: /needs CAP_SYS_RESOURCE/ });
     expect(readNofile(target.pid)).toEqual({ soft: 100, hard: 200 });
   });
 
   test('without CAP_SYS_RESOURCE does not change the process of another user', async () => {
-    await using target = await startShell('ulimit -Sn 100; ulimit -Hn 200', { uid: 65_534, gid: 65_534 });
+    await using target = await startLimited({ uid: 65_534, gid: 65_534 });
     const outcome = runModule('set-nofile-program.ts', [String(target.pid), '150', '200'], WITHOUT_SYS_RESOURCE);
     expect(outcome).toMatchObject({ kind: 'NotPermitted', errno: 1, message: /of another user/ });
   });
 
   test('tells fs.nr_open from a missing capability', async () => {
-    await using target = await start();
+    await using target = await startLimited();
     const hard = 2 ** 31;
     expect(() => setNofile(readProcess(target.pid), { soft: 100, hard })).toThrow(
       expect.objectContaining({ kind: 'AboveNrOpen', errno: 1, message: expect.stringContaining('fs.nr_open is') }),
@@ -114,7 +120,7 @@ describe('setNofile', () => {
   });
 
   test('says that an ended process is gone', async () => {
-    const target = await start();
+    const target = await startLimited();
     const identity = readProcess(target.pid);
     await target[Symbol.asyncDispose]();
     expect(() => setNofile(identity, { soft: 100, hard: 200 })).toThrow(expect.objectContaining({ kind: 'Gone' }));

@@ -64,16 +64,16 @@ describe('names', () => {
 
 describe('values', () => {
   test.each([
-    ['net.ipv4.ip_local_port_range', '32768\t60999\n', '32768 60999', true],
-    ['net.ipv4.ip_local_port_range', '32768 60999', '32768 60998', false],
-    ['net.ipv4.tcp_mem', ' 1\t 2  3', '1 2 3', true],
-    ['net.ipv4.ip_local_reserved_ports', '8081,8080,1883', '1883,8080-8081\n', true],
-    ['net.ipv4.ip_local_reserved_ports', '1000-1010,1005-1020,1021', '1000-1021', true],
-    ['net.ipv4.ip_local_reserved_ports', '1000-1010,1002', '1000-1010', true],
-    ['net.ipv4.ip_local_reserved_ports', '', '\n', true],
-    ['net.ipv4.ip_local_reserved_ports', '8080,8082', '8080-8082', false],
-  ])('%s: %j and %j mean the same: %s', (name, a, b, isSame) => {
-    expect(isSameSysctlValue(name, a, b)).toBe(isSame);
+    ['net.ipv4.ip_local_port_range', ['32768\t60999\n', '32768 60999'], true],
+    ['net.ipv4.ip_local_port_range', ['32768 60999', '32768 60998'], false],
+    ['net.ipv4.tcp_mem', [' 1\t 2  3', '1 2 3'], true],
+    ['net.ipv4.ip_local_reserved_ports', ['8081,8080,1883', '1883,8080-8081\n'], true],
+    ['net.ipv4.ip_local_reserved_ports', ['1000-1010,1005-1020,1021', '1000-1021'], true],
+    ['net.ipv4.ip_local_reserved_ports', ['1000-1010,1002', '1000-1010'], true],
+    ['net.ipv4.ip_local_reserved_ports', ['', '\n'], true],
+    ['net.ipv4.ip_local_reserved_ports', ['8080,8082', '8080-8082'], false],
+  ])('%s: %j mean the same: %s', (name, [a, b], isSame) => {
+    expect(isSameSysctlValue(name, a ?? '', b ?? '')).toBe(isSame);
   });
 
   test('normalising twice changes nothing', () => {
