@@ -45,6 +45,5 @@ function frame(from: RecordedFrame['from'], what: string, hex: readonly string[]
 
 /** The bytes of one recorded frame. */
 export function recorded(what: string): Uint8Array {
-  const [found] = handshake.filter((candidate) => candidate.what === what);
-  return found!.bytes;
+  return handshake.find((candidate) => candidate.what === what)!.bytes;
 }

@@ -1,90 +1,23 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type NriError, RefuseCreation } from '../../src/nri/error.ts';
-import { Event } from '../../src/nri/gen/nri_pb.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { RefuseCreation } from '../../src/nri/error.ts';
 import type { ContainerAdjustment, PluginHandlers } from '../../src/nri/handlers.ts';
-import { runPlugin, type PluginState } from '../../src/nri/plugin.ts';
-import { buildRuntime, Runtime } from './runtime.ts';
+import { container, pod } from './pods.ts';
+import { Stage } from './stage.ts';
 
-let program: string;
-let folder: string;
-let socketPath: string;
-let stop: AbortController;
-let running: Promise<void>;
-let states: PluginState[];
-let errors: NriError[];
-
-beforeAll(async () => {
-  program = await buildRuntime();
-}, 300_000);
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'nri-'));
-  socketPath = join(folder, 'nri.sock');
-  stop = new AbortController();
-  running = Promise.resolve();
-  states = [];
-  errors = [];
+const sendBack: PluginHandlers['createContainer'] = ({ annotations }) => ({
+  annotations: { back: annotations['large'] ?? '' },
 });
 
-afterEach(async () => {
-  stop.abort();
-  await running;
-  await rm(folder, { recursive: true });
-});
-
-const leastHandlers: PluginHandlers = { synchronize: () => undefined, createContainer: () => undefined };
-
-function startPlugin(handlers: Partial<PluginHandlers>, name = 'connection-budget'): void {
-  const options = {
-    socketPath,
-    name,
-    index: '50',
-    handlers: { ...leastHandlers, ...handlers },
-    onState: (state: PluginState) => states.push(state),
-    onError: (error: NriError) => errors.push(error),
-  };
-  running = runPlugin(options, stop.signal);
-}
-
-async function startBoth(handlers: Partial<PluginHandlers>, flags: readonly string[] = []): Promise<Runtime> {
-  const runtime = new Runtime(program, socketPath, flags);
-  await runtime.reached('listening');
-  startPlugin(handlers);
-  await runtime.reached('synchronized');
-  return runtime;
-}
-
-const pod = {
-  id: 'sandbox-1',
-  name: 'gateway-0',
-  uid: 'a-uid',
-  namespace: 'messaging',
-  labels: { app: 'gateway' },
-  annotations: { key: 'value' },
-  linux: { namespaces: [{ type: 'network', path: '/var/run/netns/cni-1' }] },
-  pid: 41,
-  ips: ['10.0.0.2', 'fd00::2'],
-};
-const container = {
-  id: 'container-1',
-  pod_sandbox_id: 'sandbox-1',
-  name: 'gateway',
-  state: 'CONTAINER_CREATED',
-  labels: { a: 'b' },
-  annotations: { c: 'd' },
-  pid: 42,
-  rlimits: [{ type: 'RLIMIT_NOFILE', hard: '524288', soft: '1024' }],
+const refuse = (): never => {
+  throw new RefuseCreation('no addresses are left on this node');
 };
 
 describe('with the runtime of containerd', () => {
   it('the plugin is connecting, registered, synchronized', async () => {
-    await using _ = await startBoth({});
-    await vi.waitFor(() => expect(states).toHaveLength(3));
-    expect(states).toEqual([
+    await using stage = await Stage.play({});
+    await vi.waitFor(() => expect(stage.states).toHaveLength(3));
+    expect(stage.states).toEqual([
       { state: 'connecting' },
       { state: 'registered', runtime: { name: 'containerd', version: 'v2.3.4' } },
       { state: 'synchronized' },
@@ -99,8 +32,8 @@ describe('with the runtime of containerd', () => {
       rlimits: [{ type: 'RLIMIT_NOFILE', hard: 1_048_576n, soft: 1_048_576n }],
     };
     const createContainer = vi.fn(() => adjustment);
-    await using runtime = await startBoth({ createContainer });
-    const { adjust, error } = await runtime.call('CreateContainer', { pod, container });
+    await using stage = await Stage.play({ createContainer });
+    const { adjust, error } = await stage.runtime.call('CreateContainer', { pod, container });
     expect(error).toBeUndefined();
     expect(adjust).toMatchObject({
       annotations: { applied: 'yes' },
@@ -131,12 +64,9 @@ describe('with the runtime of containerd', () => {
     'messages of %i bytes and more pass both ways',
     async (bytes) => {
       const value = 'x'.repeat(bytes);
-      const createContainer: PluginHandlers['createContainer'] = ({ annotations }) => ({
-        annotations: { back: annotations['large'] ?? '' },
-      });
-      await using runtime = await startBoth({ createContainer });
+      await using stage = await Stage.play({ createContainer: sendBack });
       for (const id of ['one', 'two', 'three']) {
-        const { adjust } = await runtime.call('CreateContainer', {
+        const { adjust } = await stage.runtime.call('CreateContainer', {
           pod: { id, annotations: { large: value } },
           container: { id },
         });
@@ -151,8 +81,8 @@ describe('with the runtime of containerd', () => {
     { method: 'RemovePodSandbox', handler: 'removePodSandbox' },
   ] as const)('$method reaches its handler', async ({ method, handler }) => {
     const handle = vi.fn();
-    await using runtime = await startBoth({ [handler]: handle });
-    await expect(runtime.call(method, { pod })).resolves.toEqual({});
+    await using stage = await Stage.play({ [handler]: handle });
+    await expect(stage.runtime.call(method, { pod })).resolves.toEqual({});
     expect(handle).toHaveBeenCalledExactlyOnceWith(
       expect.objectContaining({ id: 'sandbox-1', pid: 41, ips: pod.ips }),
       expect.any(AbortSignal),
@@ -167,8 +97,8 @@ describe('with the runtime of containerd', () => {
     { method: 'RemoveContainer', handler: 'removeContainer' },
   ] as const)('$method reaches its handler', async ({ method, handler }) => {
     const handle = vi.fn();
-    await using runtime = await startBoth({ [handler]: handle });
-    await expect(runtime.call(method, { pod, container })).resolves.toEqual({});
+    await using stage = await Stage.play({ [handler]: handle });
+    await expect(stage.runtime.call(method, { pod, container })).resolves.toEqual({});
     expect(handle).toHaveBeenCalledExactlyOnceWith(
       expect.objectContaining({ id: 'sandbox-1' }),
       expect.objectContaining({ id: 'container-1' }),
@@ -178,7 +108,8 @@ describe('with the runtime of containerd', () => {
 
   it('a state above the message limit is synchronized in one call of the handler', async () => {
     const synchronize = vi.fn();
-    await using _ = await startBoth({ synchronize }, ['-pods', '3000', '-padding', '4000']); // 12 MB
+    await using stage = await Stage.play({ synchronize }, ['-pods', '3000', '-padding', '4000']); // 12 MB
+    expect(stage.errors).toEqual([]);
     expect(synchronize).toHaveBeenCalledTimes(1);
     const ids = (synchronize.mock.lastCall![0] as readonly { readonly id: string }[]).map(({ id }) => id);
     expect(ids).toEqual(Array.from({ length: 3000 }, (_, at) => `existing-${at}`));
@@ -190,13 +121,10 @@ describe('a handler that throws', () => {
     { handler: 'runPodSandbox', method: 'RunPodSandbox' },
     { handler: 'createContainer', method: 'CreateContainer' },
   ] as const)('RefuseCreation fails the creation: $handler', async ({ handler, method }) => {
-    const refuse = (): never => {
-      throw new RefuseCreation('no addresses are left on this node');
-    };
-    await using runtime = await startBoth({ [handler]: refuse });
-    const result = await runtime.call(method, { pod, container });
+    await using stage = await Stage.play({ [handler]: refuse });
+    const result = await stage.runtime.call(method, { pod, container });
     expect(result).toMatchObject({ code: 9, error: expect.stringContaining('no addresses are left on this node') });
-    expect(errors).toEqual([]);
+    expect(stage.errors).toEqual([]);
   });
 
   it.each([
@@ -208,15 +136,15 @@ describe('a handler that throws', () => {
     const fail = (): never => {
       throw error;
     };
-    await using runtime = await startBoth({ [handler]: fail });
-    expect(await runtime.call(method, { pod, container })).not.toHaveProperty('error');
-    expect(errors).toMatchObject([{ kind: 'HandlerFailed', cause: error }]);
+    await using stage = await Stage.play({ [handler]: fail });
+    expect(await stage.runtime.call(method, { pod, container })).not.toHaveProperty('error');
+    expect(stage.errors).toMatchObject([{ kind: 'HandlerFailed', cause: error }]);
   });
 
   it('does not keep the plugin from being synchronized', async () => {
-    await using runtime = await startBoth({ synchronize: () => Promise.reject(new Error('a bug')) });
-    expect(await runtime.call('CreateContainer', { pod, container })).not.toHaveProperty('error');
-    expect(errors).toMatchObject([{ kind: 'HandlerFailed' }]);
+    await using stage = await Stage.play({ synchronize: () => Promise.reject(new Error('a bug')) });
+    expect(await stage.runtime.call('CreateContainer', { pod, container })).not.toHaveProperty('error');
+    expect(stage.errors).toMatchObject([{ kind: 'HandlerFailed' }]);
   });
 });
 
@@ -227,102 +155,12 @@ describe('a handler that takes too long', () => {
       signal.addEventListener('abort', aborted);
       return id === 'slow' ? sleep(60_000, undefined, { ref: false }) : { annotations: { answered: 'yes' } };
     };
-    await using runtime = await startBoth({ createContainer });
-    expect(await runtime.call('CreateContainer', { pod: { id: 'slow' }, container })).not.toHaveProperty('error');
-    expect(errors).toMatchObject([{ kind: 'HandlerTimedOut' }]);
+    await using stage = await Stage.play({ createContainer });
+    expect(await stage.runtime.call('CreateContainer', { pod: { id: 'slow' }, container })).not.toHaveProperty('error');
+    expect(stage.errors).toMatchObject([{ kind: 'HandlerTimedOut' }]);
     expect(aborted).toHaveBeenCalledTimes(1);
-    const next = await runtime.call('CreateContainer', { pod: { id: 'next' }, container });
+    const next = await stage.runtime.call('CreateContainer', { pod: { id: 'next' }, container });
     expect(next.adjust).toMatchObject({ annotations: { answered: 'yes' } });
-    expect(states.map(({ state }) => state)).toEqual(['connecting', 'registered', 'synchronized']);
-  });
-});
-
-describe('with a runtime older than containerd 2.3, which has only StateChange', () => {
-  it.each([
-    { event: Event.RUN_POD_SANDBOX, handler: 'runPodSandbox' },
-    { event: Event.REMOVE_POD_SANDBOX, handler: 'removePodSandbox' },
-    { event: Event.POST_START_CONTAINER, handler: 'postStartContainer' },
-    { event: Event.START_CONTAINER, handler: 'startContainer' },
-  ] as const)('event $event reaches $handler', async ({ event, handler }) => {
-    const handle = vi.fn();
-    await using runtime = await startBoth({ [handler]: handle }, ['-direct']);
-    await expect(runtime.call('StateChange', { event, pod, container })).resolves.toEqual({});
-    expect(handle).toHaveBeenCalledTimes(1);
-    expect(handle.mock.lastCall![0]).toMatchObject({ id: 'sandbox-1', annotations: { key: 'value' } });
-  });
-
-  it('an event that is not known is answered, a method that is not known is unimplemented', async () => {
-    await using runtime = await startBoth({}, ['-direct']);
-    await expect(runtime.call('StateChange', { event: 13, pod })).resolves.toEqual({});
-    await expect(runtime.call('UpdateContainer')).resolves.toMatchObject({ code: 12 });
-    await expect(runtime.call('Shutdown')).resolves.toEqual({});
-    expect(errors).toEqual([]);
-  });
-
-  it('an event without its pod is reported and answered', async () => {
-    await using runtime = await startBoth({ runPodSandbox: () => undefined }, ['-direct']);
-    await expect(runtime.call('RunPodSandbox')).resolves.toEqual({});
-    expect(errors).toMatchObject([{ kind: 'IncompleteEvent' }]);
-  });
-
-  it('a slow handler keeps no other waiting', async () => {
-    const { promise: released, resolve: release } = Promise.withResolvers<undefined>();
-    const createContainer: PluginHandlers['createContainer'] = ({ id }) => (id === 'slow' ? released : undefined);
-    await using runtime = await startBoth({ createContainer }, ['-direct']);
-    const slow = runtime.call('CreateContainer', { pod: { id: 'slow' }, container }).then(() => 'slow');
-    const quick = runtime.call('CreateContainer', { pod: { id: 'quick' }, container }).then(() => 'quick');
-    await expect(Promise.race([slow, quick])).resolves.toBe('quick');
-    release(undefined);
-    await expect(slow).resolves.toBe('slow');
-  });
-});
-
-describe('a runtime that goes', () => {
-  it('is waited for, and the plugin registers again when it is back', { timeout: 30_000 }, async () => {
-    const synchronize = vi.fn();
-    startPlugin({ synchronize, createContainer: () => ({ annotations: { applied: 'yes' } }) });
-    await vi.waitFor(() => expect(states.at(-1)).toMatchObject({ reason: { kind: 'RuntimeUnreachable' } }));
-    for (const life of [1, 2, 3]) {
-      await using runtime = new Runtime(program, socketPath);
-      await runtime.reached('synchronized');
-      expect(synchronize).toHaveBeenCalledTimes(life);
-      const { adjust } = await runtime.call('CreateContainer', { pod, container });
-      expect(adjust).toMatchObject({ annotations: { applied: 'yes' } });
-    }
-    await vi.waitFor(() =>
-      expect(states).toContainEqual({ state: 'lost', reason: expect.objectContaining({ kind: 'ConnectionLost' }) }),
-    );
-  });
-
-  it('says why it did not register the plugin', async () => {
-    await using runtime = new Runtime(program, socketPath);
-    await runtime.reached('listening');
-    startPlugin({}, 'a name that is none');
-    await vi.waitFor(() => expect(states.at(-1)).toMatchObject({ reason: { kind: 'RegistrationFailed' } }));
-  });
-});
-
-describe('a plugin that is stopped', () => {
-  it('ends while it is registered, and closes its connection', async () => {
-    await using runtime = await startBoth({ createContainer: () => ({ annotations: { applied: 'yes' } }) });
-    stop.abort();
-    await running;
-    expect(states.at(-1)).toMatchObject({ state: 'lost' });
-    const { adjust } = await runtime.call('CreateContainer', { pod, container });
-    expect(adjust).not.toMatchObject({ annotations: { applied: 'yes' } });
-  });
-
-  it('ends while it waits for a runtime', async () => {
-    startPlugin({});
-    await vi.waitFor(() => expect(states).not.toEqual([]));
-    stop.abort();
-    await expect(running).resolves.toBeUndefined();
-  });
-
-  it('does not connect when it is stopped before', async () => {
-    stop.abort();
-    startPlugin({});
-    await running;
-    expect(states).toEqual([]);
+    expect(stage.states.map(({ state }) => state)).toEqual(['connecting', 'registered', 'synchronized']);
   });
 });
