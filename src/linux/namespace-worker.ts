@@ -123,7 +123,7 @@ class TurnTakingWorker implements NamespaceWorker {
   #settle(reply: NamespaceReply): void {
     const current = this.#current;
     if (reply.outcome === 'Stranded') {
-      this.#fail('WorkerFailed', reply.failure.message);
+      this.#fail('WorkerFailed', reply.failure.message, new LinuxError(reply.failure));
       return;
     }
     this.#endTurn();

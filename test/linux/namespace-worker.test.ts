@@ -151,6 +151,7 @@ describe('a worker', () => {
     await expect(worker.run(netns.path, [writePortRange])).rejects.toMatchObject({
       kind: 'WorkerFailed',
       message: `cannot come back from ${netns.path}: EINVAL`,
+      cause: { errno: 22 },
     });
     expect(await worker.run(netns.path, [readPortRange])).toEqual([{ ok: true, value: '10240 65535' }]);
     expect(await worker.run('/proc/self/ns/net', [readPortRange])).toEqual([

@@ -41,7 +41,7 @@ const identity = readProcess(pid);
 await setTimeout(50);
 await end(older);
 const younger = await spawnAs(pid);
-await setTimeout(200);
+while (readNofile(pid).soft !== 100) await setTimeout(10);
 const result = {
   kind: kindOf(identity),
   nofileOfYounger: readNofile(pid).soft,

@@ -17,6 +17,8 @@ import {
 import { startShell, until } from './child-program.ts';
 
 const { signal } = new AbortController();
+const PATIENCE = { timeout: 4000 };
+const readTable = () => readProcessTable({ signal });
 const tableOf = (rows: readonly (readonly [pid: number, parentPid: number])[]) =>
   new Map<number, ProcessEntry>(rows.map(([pid, parentPid]) => [pid, { pid, parentPid, startTimeTicks: pid * 10 }]));
 
@@ -76,34 +78,35 @@ describe('descendantsOf', () => {
 describe('the processes of a container', () => {
   test('are the first one and its descendants, with start times', async () => {
     await using shell = await startShell('sleep 601 & sleep 602 &');
-    const found = containerProcesses(await readProcessTable({ signal }), shell.pid);
-    expect(found.map(({ pid }) => commandOf(pid)).toSorted()).toEqual(['sh', 'sleep 600', 'sleep 601', 'sleep 602']);
-    expect(found[0]).toEqual(readProcess(shell.pid));
+    const read = async () => containerProcesses(await readTable(), shell.pid);
+    await expect
+      .poll(async () => commandsOf(await read()), PATIENCE)
+      .toEqual(['sh', 'sleep 600', 'sleep 601', 'sleep 602']);
+    expect((await read())[0]).toEqual(readProcess(shell.pid));
   });
 
   test('are not those of a pid namespace inside', async () => {
-    await using shell = await startShell('unshare --pid --fork sleep 603 & sleep 0.3');
-    const table = await readProcessTable({ signal });
-    const inside = containerProcesses(table, shell.pid).map(({ pid }) => commandOf(pid));
-    expect(inside).toContain('unshare --pid');
-    expect(inside).not.toContain('sleep 603');
-    expect(descendantsOf(table, shell.pid).map(({ pid }) => commandOf(pid))).toContain('sleep 603');
+    await using shell = await startShell('unshare --pid --fork sleep 603 &');
+    const all = ['sh', 'sleep 600', 'sleep 603', 'unshare --pid'];
+    await expect.poll(async () => commandsOf(descendantsOf(await readTable(), shell.pid)), PATIENCE).toEqual(all);
+    const inside = containerProcesses(await readTable(), shell.pid);
+    expect(commandsOf(inside)).toEqual(['sh', 'sleep 600', 'unshare --pid']);
   });
 
   test('are none once it has ended', async () => {
     const shell = await startShell('');
     await shell[Symbol.asyncDispose]();
-    const table = await readProcessTable({ signal });
+    const table = await readTable();
     expect(() => containerProcesses(table, shell.pid)).toThrow(expect.objectContaining({ kind: 'Gone' }));
   });
 
   test('are those of its cgroup and the ones below', async () => {
     await using cgroup = makeCgroup();
     await using shell = await startShell(`echo $$ >${cgroup.path}/below/cgroup.procs; sleep 605 &`);
-    const [, child] = descendantsOf(await readProcessTable({ signal }), shell.pid);
+    const [, child] = descendantsOf(await readTable(), shell.pid);
     writeFileSync(`${cgroup.path}/cgroup.procs`, String(child?.pid));
-    const commands = readCgroupPids(cgroup.path).map(commandOf).toSorted();
-    expect(commands).toEqual(['sh', 'sleep 600', 'sleep 605']);
+    const read = () => commandsOf(readCgroupPids(cgroup.path).map((pid) => ({ pid })));
+    await expect.poll(read, PATIENCE).toEqual(['sh', 'sleep 600', 'sleep 605']);
     expect(readFileSync(`${cgroup.path}/below/cgroup.procs`, 'utf8').split('\n')).toContain(String(shell.pid));
   });
 
@@ -145,7 +148,12 @@ test('a table is not read for an aborted caller', async () => {
 });
 
 function commandOf(pid: number): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 2).join(' ').replace('sh -c', 'sh').trim();
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 2).join(' ');
+}
+
+// A child between fork and exec still has the command of its parent, so callers poll.
+function commandsOf(processes: readonly { readonly pid: number }[]): readonly string[] {
+  return processes.map(({ pid }) => commandOf(pid).replace('sh -c', 'sh').trim()).toSorted();
 }
 
 // proc_pid_mountinfo(5): the fifth field is the mount point.
