@@ -59,8 +59,10 @@ const sourceAddresses = withRules(
   }),
   [
     {
-      cel: "self.provider == 'None'",
+      // The API server judges the schema default {} before the defaults inside it are there.
+      cel: "!has(self.provider) || self.provider == 'None'",
       message: notAvailable('a provider other than None'),
+      celMessage: `self.provider + ": ${notAvailable('a provider other than None')}"`,
       field: 'provider',
       holds: (value) => value.provider === 'None',
     },
@@ -76,8 +78,9 @@ const updatePolicy = withRules(
   }),
   [
     {
-      cel: "self.mode in ['Off', 'Initial']",
+      cel: "!has(self.mode) || self.mode in ['Off', 'Initial']",
       message: notAvailable('a mode other than Off and Initial'),
+      celMessage: `self.mode + ": ${notAvailable('a mode other than Off and Initial')}"`,
       field: 'mode',
       holds: (value) => value.mode === 'Off' || value.mode === 'Initial',
     },
@@ -89,6 +92,7 @@ const specFields = z.strictObject({
     {
       cel: '(has(self.matchLabels) && size(self.matchLabels) > 0) || (has(self.matchExpressions) && size(self.matchExpressions) > 0)',
       message: 'must not be empty',
+      celMessage: '"{}: must not be empty"',
       holds: (value) => Object.keys(value.matchLabels ?? {}).length > 0 || (value.matchExpressions ?? []).length > 0,
     },
   ]).meta({ description: 'The pods that the budget is for. Required, not empty.' }),
@@ -128,11 +132,15 @@ const containerIsListed = (list: FlowList): Rule<SpecFields> => {
     cel: `!has(self.containers) || !has(self.${list}) || !self.${list}.exists(f, ${unlisted})`,
     message: 'must be one of spec.containers',
     field: list,
-    celMessage: `"container " + self.${list}.filter(f, ${unlisted})[0].container + " must be one of spec.containers"`,
+    // map, not filter: the API server's cost estimate knows the length of f.container, not that of a filtered list's.
+    celMessage: `"container " + self.${list}.map(f, ${unlisted}, f.container)[0] + ": must be one of spec.containers"`,
     holds: (spec) => unlistedFlow(spec, list) === -1,
     culprit: (spec) => [list, unlistedFlow(spec, list), 'container'],
   };
 };
+
+const repeatedName = ({ inbound: accepted, outbound: opened }: SpecFields): number =>
+  opened.findIndex((flow) => accepted.some((other) => other.name === flow.name));
 
 const repeatedPort = ({ inbound: flows }: SpecFields): number =>
   flows.findIndex((flow, index) => flows.findIndex((other) => other.port === flow.port) < index);
@@ -141,18 +149,24 @@ export const connectionBudgetSpec = withRules(specFields, [
   {
     cel: '(has(self.inbound) && size(self.inbound) > 0) || (has(self.outbound) && size(self.outbound) > 0)',
     message: 'at least one flow in inbound or outbound is required',
+    celMessage: '"0 flows: at least one flow in inbound or outbound is required"',
     holds: (spec) => spec.inbound.length + spec.outbound.length > 0,
   },
   {
     cel: '!has(self.inbound) || !has(self.outbound) || self.inbound.all(i, !self.outbound.exists(o, o.name == i.name))',
     message: 'a flow name must be unique among inbound and outbound (duplicate name)',
     field: 'outbound',
-    holds: (spec) => spec.inbound.every((flow) => !spec.outbound.some((other) => other.name === flow.name)),
+    celMessage:
+      'self.outbound.map(o, self.inbound.exists(i, i.name == o.name), o.name)[0] + ": a flow name must be unique among inbound and outbound (duplicate name)"',
+    holds: (spec) => repeatedName(spec) === -1,
+    culprit: (spec) => ['outbound', repeatedName(spec), 'name'],
   },
   {
     cel: '!has(self.inbound) || self.inbound.all(a, self.inbound.exists_one(b, b.port == a.port))',
     message: 'inbound flows must have different ports',
     field: 'inbound',
+    celMessage:
+      '"%d: inbound flows must have different ports".format([self.inbound.map(a, !self.inbound.exists_one(b, b.port == a.port), a.port)[0]])',
     holds: (spec) => repeatedPort(spec) === -1,
     culprit: (spec) => ['inbound', repeatedPort(spec), 'port'],
   },

@@ -5,10 +5,9 @@ import { z } from 'zod';
  * the names that a CRD uses, so that one schema yields types, defaults, messages and the CRD.
  */
 
-export const maximumInteger = Number.MAX_SAFE_INTEGER;
-
-export const count = (description: string) => z.int().min(1).max(maximumInteger).meta({ description });
-export const countOrZero = (description: string) => z.int().min(0).max(maximumInteger).meta({ description });
+/** z.int() ends at 2^53 − 1, here and as the CRD's maximum. */
+export const count = (description: string) => z.int().min(1).meta({ description });
+export const countOrZero = (description: string) => z.int().min(0).meta({ description });
 export const portNumber = (description: string) => z.int().min(1).max(65535).meta({ description });
 
 /** RFC 1123 label, as Kubernetes names containers. */
@@ -27,11 +26,11 @@ export const quantityPattern = /^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numk
 
 export const byteQuantity = (description: string) =>
   z
-    .union([z.string(), z.int().min(0).max(maximumInteger)])
+    .union([z.string(), z.int().min(0)])
     .refine((value) => typeof value === 'number' || quantityPattern.test(value), {
       error: 'must be a quantity of bytes, 0 or more, such as 16Ki',
     })
-    .meta({ description, 'x-kubernetes-int-or-string': true, pattern: quantityPattern.source });
+    .meta({ description, 'x-kubernetes-int-or-string': true, pattern: quantityPattern.source, minimum: 0 });
 
 /** A rule over several fields: `holds` judges it here, `cel` in the API server; both say `message`. */
 export interface Rule<T> {

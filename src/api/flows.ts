@@ -14,25 +14,53 @@ const container = label(
   'Name of the container that holds the connections. Default: the first of spec.containers.',
 ).optional();
 
+const labelKeyPattern = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const labelValuePattern = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
+/** The API server cannot judge keys of a map cheaply, so that this rule is the webhook's and ours alone. */
+const labels = z
+  .record(z.string(), z.string())
+  .superRefine((value, context) => {
+    for (const [key, entry] of Object.entries(value)) {
+      if (!labelKeyPattern.test(key)) context.addIssue({ code: 'custom', message: 'must be a label key', path: [key] });
+      else if (!labelValuePattern.test(entry))
+        context.addIssue({ code: 'custom', message: 'must be a label value', path: [key] });
+    }
+  })
+  .meta({ description: 'Labels and the values that they must have.' });
+
+const expression = withRules(
+  z.strictObject({
+    key: z
+      .string()
+      .min(1)
+      .max(317)
+      .regex(labelKeyPattern, { error: 'must be a label key' })
+      .meta({ description: 'Label key that the expression is about.' }),
+    operator: z
+      .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
+      .meta({ description: 'How the label relates to the values.' }),
+    values: z
+      .array(z.string().max(63))
+      .max(64)
+      .optional()
+      .meta({ description: 'Values for In and NotIn.', 'x-kubernetes-list-type': 'atomic' }),
+  }),
+  [
+    {
+      cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+      message: 'In and NotIn need values, Exists and DoesNotExist take none',
+      field: 'values',
+      celMessage: 'self.operator + ": In and NotIn need values, Exists and DoesNotExist take none"',
+      holds: ({ operator, values = [] }) => (operator === 'In' || operator === 'NotIn') === values.length > 0,
+    },
+  ],
+);
+
 export const labelSelector = z.strictObject({
-  matchLabels: z
-    .record(z.string(), z.string())
-    .optional()
-    .meta({ description: 'Labels and the values that they must have.' }),
+  matchLabels: labels.optional(),
   matchExpressions: z
-    .array(
-      z.strictObject({
-        key: z.string().min(1).max(317).meta({ description: 'Label key that the expression is about.' }),
-        operator: z
-          .enum(['In', 'NotIn', 'Exists', 'DoesNotExist'])
-          .meta({ description: 'How the label relates to the values.' }),
-        values: z
-          .array(z.string().max(63))
-          .max(64)
-          .optional()
-          .meta({ description: 'Values for In and NotIn.', 'x-kubernetes-list-type': 'atomic' }),
-      }),
-    )
+    .array(expression)
     .max(16)
     .optional()
     .meta({ description: 'Expressions that must all hold.', 'x-kubernetes-list-type': 'atomic' }),
@@ -189,6 +217,8 @@ const destination = withRules(
     {
       cel: '[has(self.service), has(self.addresses), has(self.unlisted)].filter(x, x).size() == 1',
       message: 'exactly one of service, addresses and unlisted must be set',
+      celMessage:
+        '"%d kinds: exactly one of service, addresses and unlisted must be set".format([[has(self.service), has(self.addresses), has(self.unlisted)].filter(x, x).size()])',
       holds: (value) =>
         [value.service, value.addresses, value.unlisted].filter((kind) => kind !== undefined).length === 1,
     },
