@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, realpath } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
+
+/** One file of the image: its path from the root without a leading slash, and where its bytes are. */
+export type ImageFile = {
+  readonly path: string;
+  readonly mode: 0o644 | 0o755;
+  readonly content: { readonly bytes: Uint8Array } | { readonly copyOf: string };
+};
+
+/** What the image runs, by the name of its bundle: /app/NAME.js. */
+export type Program = { readonly name: string; readonly source: string };
+
+export const programs: readonly Program[] = [
+  { name: 'operator', source: 'src/bin/operator.ts' },
+  { name: 'agent', source: 'src/bin/agent.ts' },
+  { name: 'connection-budget', source: 'src/bin/connection-budget.ts' },
+];
+
+/** Bodies of worker threads: files of their own, beside the programs that start them by URL. */
+const workerThreads: readonly Program[] = [
+  { name: 'namespace-worker-thread', source: 'src/linux/namespace-worker-thread.ts' },
+];
+
+export const checkout = fileURLToPath(new URL('..', import.meta.url));
+const execute = promisify(execFile);
+
+/** Some packages are CommonJS and ask for Node's own modules by require(), which an ES module does not have. */
+const requireForBundledPackages =
+  "import { createRequire as createRequireOfBundle } from 'node:module';\n" +
+  'const require = createRequireOfBundle(import.meta.url);';
+
+/**
+ * Everything that the image holds: Node with the C and C++ libraries it is linked with, the bundled programs, koffi's
+ * native module, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
+ */
+export async function imageContents(wanted: readonly Program[], signal: AbortSignal): Promise<readonly ImageFile[]> {
+  const node = await realpath(join(checkout, 'node_modules/node/bin/node'));
+  const koffi = koffiFiles();
+  const native = koffi.filter((file) => file.endsWith('.node'));
+  const libraries = await sharedLibraries([node, ...native], signal);
+  const files = [
+    { path: 'node', mode: 0o755, content: { copyOf: node } } as const,
+    ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: { copyOf: file } }) as const),
+    ...koffi.map((file) => appFile(relative(checkout, file), { copyOf: file })),
+    ...(await bundles([...wanted, ...workerThreads])),
+    ...accountFiles,
+    textFile('LICENSE', await readFile(join(checkout, 'LICENSE'), 'utf8')),
+  ];
+  return files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** 65532 is the number that images without root have agreed on; the name is for the eyes only. */
+const accountFiles: readonly ImageFile[] = [
+  textFile('etc/passwd', 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:connection budget:/:/sbin/nologin\n'),
+  textFile('etc/group', 'root:x:0:\nnonroot:x:65532:\n'),
+  textFile('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n'),
+];
+
+function textFile(path: string, text: string): ImageFile {
+  return { path, mode: 0o644, content: { bytes: Buffer.from(text) } };
+}
+
+function appFile(path: string, content: ImageFile['content']): ImageFile {
+  return { path: `app/${path}`, mode: 0o644, content };
+}
+
+async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[]> {
+  const missing = entries.filter(({ source }) => !existsSync(join(checkout, source)));
+  if (missing.length > 0) {
+    throw new Error(
+      `the image cannot be built, these programs do not exist: ${missing.map((m) => m.source).join(', ')}`,
+    );
+  }
+  const { outputFiles, metafile } = await build({
+    entryPoints: Object.fromEntries(entries.map(({ name, source }) => [name, source])),
+    absWorkingDir: checkout,
+    outdir: '.',
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    // koffi finds its native module by files; it stays a package of its own.
+    external: ['koffi'],
+    banner: { js: requireForBundledPackages },
+    minify: true,
+    // Errors and classes keep their names in logs.
+    keepNames: true,
+    legalComments: 'none',
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  });
+  const scripts = outputFiles.map(({ path, contents }) => appFile(relative(checkout, path), { bytes: contents }));
+  const modules = textFile('app/package.json', '{"type":"module"}\n');
+  return [...scripts, modules, ...(await licences(Object.keys(metafile.inputs)))];
+}
+
+const licenceNames = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'LICENCE', 'license', 'License', 'COPYING'];
+
+/** Most licences ask that their text goes with every copy, and a bundle is one. */
+async function licences(inputs: readonly string[]): Promise<readonly ImageFile[]> {
+  const names = new Set(inputs.flatMap((input) => packageOf(input) ?? []));
+  const files = ['node_modules/koffi', ...names].flatMap((folder) => {
+    const name = licenceNames.find((candidate) => existsSync(join(checkout, folder, candidate)));
+    return name === undefined ? [] : [{ folder, file: join(checkout, folder, name) }];
+  });
+  return files.map(({ folder, file }) => ({
+    path: `licenses/${folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length)}`,
+    mode: 0o644,
+    content: { copyOf: file },
+  }));
+}
+
+/** node_modules/a/node_modules/@b/c/lib/x.js → node_modules/a/node_modules/@b/c */
+function packageOf(file: string): string | undefined {
+  return /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(file)?.[0];
+}
+
+/** The files that Node reads for `require('koffi')` on this machine, with the package.json files that lead there. */
+function koffiFiles(): readonly string[] {
+  const loader = createRequire(import.meta.url);
+  loader('koffi');
+  const entry = loader.cache[loader.resolve('koffi')];
+  if (entry === undefined) throw new Error('koffi is not among the modules that were loaded');
+  const loaded = [...loadedFiles(entry)];
+  const packages = loaded.flatMap((file) => packageOf(file) ?? []).map((folder) => join(folder, 'package.json'));
+  const files = [...new Set([...loaded, ...packages])];
+  const strange = files.find((file) => !file.startsWith(join(checkout, 'node_modules') + sep));
+  if (strange !== undefined) throw new Error(`koffi reads a file outside of node_modules: ${strange}`);
+  return files;
+}
+
+function loadedFiles(module: NodeJS.Module): ReadonlySet<string> {
+  return new Set([module.filename, ...module.children.flatMap((child) => [...loadedFiles(child)])]);
+}
+
+/** What the dynamic loader maps for these files, and the loader itself, by the paths under which it looks for them. */
+async function sharedLibraries(files: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+  const listed = await Promise.all(files.map(async (file) => (await execute('ldd', [file], { signal })).stdout));
+  const unresolved = listed
+    .join('\n')
+    .split('\n')
+    .filter((line) => line.includes('not found'));
+  if (unresolved.length > 0) throw new Error(`shared libraries are missing: ${unresolved.join(', ').trim()}`);
+  const paths = listed.flatMap((text) =>
+    [...text.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)].map((match) => match[1] ?? ''),
+  );
+  return [...new Set(paths)].filter((path) => dirname(path) !== '/');
+}
