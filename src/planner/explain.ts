@@ -34,7 +34,7 @@ export const arithmeticText = (terms: Terms, unit: Unit): string => {
   const parts = [
     ...(connections > 0 ? [`${numberText(connections)} connections${share}${factor === 1 ? '' : each}`] : []),
     ...(rate * seconds > 0 ? [`${numberText(rate)}/s${share} × ${numberText(seconds)} s`] : []),
-    ...(fixed > 0 ? [`${numberText(fixed)} reserved`] : []),
+    ...(fixed > 0 ? [unit === 'bytes' ? bytesText(fixed) : `${numberText(fixed)} reserved`] : []),
   ];
   const sum = parts.length === 0 ? '0' : parts.join(' + ');
   return sharers === 1 ? sum : `${numberText(sharers)} pods × (${sum})`;

@@ -25,26 +25,30 @@ const timeWaitTerms = (loads: readonly Load[]): Terms => ({
   seconds: timeWaitSeconds,
 });
 
-/** 550,000 accepted connections × 4,015 B = 2.2 GB; clients add a bind bucket for each distinct source tuple. */
-const kernelBytes = (demand: Demand, loads: readonly Load[], sourceTuples: number): number => {
+/** Bytes of a set of flows: what grows with each connection, and what does not. */
+interface MemoryNeed {
+  readonly live: number;
+  readonly program: number;
+  /** Bind buckets, one for each distinct source tuple of the clients, and sockets in TIME_WAIT. */
+  readonly fixed: number;
+}
+
+/** 550,000 accepted connections × 4,015 B = 2.2 GB. */
+const memoryNeed = (demand: Demand, loads: readonly Load[], sourceTuples: number): MemoryNeed => {
   const queued = demand.queuedReceiveBytes + demand.queuedSendBytes;
+  const programOf = (load: Load): number => demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0;
   const clients = sumOf(loads, (load) => ('binding' in load.flow ? load.connections : 0));
-  const live = sumOf(loads, (load) => load.connections * (load.sockets * socketBytes + queued));
-  return live + Math.min(clients, sourceTuples) * bindBucketBytes + neededFor(timeWaitTerms(loads)) * timeWaitBytes;
+  return {
+    live: sumOf(loads, (load) => load.connections * (load.sockets * socketBytes + queued)),
+    program: sumOf(loads, (load) => load.connections * programOf(load)),
+    fixed: Math.min(clients, sourceTuples) * bindBucketBytes + neededFor(timeWaitTerms(loads)) * timeWaitBytes,
+  };
 };
 
-const programBytes = (demand: Demand, loads: readonly Load[]): number =>
-  sumOf(loads, (load) => load.connections * (demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0));
-
 /** The mix of flows as bytes of an average connection, so that the reachable number can be solved for. */
-const averageTerms = (loads: readonly Load[], total: number): Terms => {
-  const terms = termsFor(loads);
-  return {
-    ...noTerms,
-    connections: terms.connections,
-    declared: terms.declared,
-    factor: Math.ceil(total / Math.max(1, terms.connections)),
-  };
+const memoryTerms = (loads: readonly Load[], { live, program, fixed }: MemoryNeed): Terms => {
+  const { connections, declared } = termsFor(loads);
+  return { ...noTerms, connections, declared, factor: Math.ceil((live + program) / Math.max(1, connections)), fixed };
 };
 
 const containerLimits = (demand: Demand, loads: Loads, { sourceTuples }: Surroundings): readonly Limit[] =>
@@ -56,7 +60,7 @@ const containerLimits = (demand: Demand, loads: Loads, { sourceTuples }: Surroun
       scope: 'Pod',
       subject: container.name,
       unit: 'bytes',
-      terms: averageTerms(own, kernelBytes(demand, own, sourceTuples) + programBytes(demand, own)),
+      terms: memoryTerms(own, memoryNeed(demand, own, sourceTuples)),
       capacity: container.memoryLimitBytes,
       concerns: own.map((load) => load.index),
     });
@@ -77,20 +81,19 @@ const timeWaitLimit = (demand: Demand, loads: Loads, node: NodeFacts): Limit =>
 
 export const planMemory = (demand: Demand, loads: Loads, surroundings: Surroundings): MemoryPlan => {
   const timeWait = timeWaitLimit(demand, loads, surroundings.node);
-  const kernel = kernelBytes(demand, loads.all, surroundings.sourceTuples);
-  const charged = kernel + programBytes(demand, loads.all);
+  const need = memoryNeed(demand, loads.all, surroundings.sourceTuples);
   const nodeMemory = limitFor({
     stage: 'Node',
     limit: 'MemoryTotal',
     scope: 'Node',
     unit: 'bytes',
-    terms: { ...averageTerms(loads.all, charged), sharers: loads.podsPerNodeWithSurge },
+    terms: { ...memoryTerms(loads.all, need), sharers: loads.podsPerNodeWithSurge },
     capacity: surroundings.node.memoryBytes,
   });
   const value = String(timeWait.needed);
   return {
-    kernelMemoryBytes: bytes(kernel),
-    chargedMemoryBytes: bytes(charged),
+    kernelMemoryBytes: bytes(need.live + need.fixed),
+    chargedMemoryBytes: bytes(need.live + need.fixed + need.program),
     limits: [...containerLimits(demand, loads, surroundings), ...(timeWait.needed > 0 ? [timeWait] : []), nodeMemory],
     sysctls: timeWait.status === 'Raised' ? [{ name: 'net.ipv4.tcp_max_tw_buckets', value, setBy: 'Agent' }] : [],
     assumptions: [],

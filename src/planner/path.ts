@@ -2,7 +2,7 @@ import type { Assumption, Demand, InboundFlow, OutboundFlow, Translator } from '
 import { keepaliveIntervalSeconds, timeWaitSeconds } from './kernel.ts';
 import { type Limit, limitFor, noTerms, type StageOutcome, type Sysctl } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
-import { busiestShare } from './ports.ts';
+import { busiestShare } from './tuple-spaces.ts';
 
 const sharersOf = (sharedBy: Translator['sharedBy'], loads: Loads): number => {
   if (sharedBy === 'Pod') return 1;

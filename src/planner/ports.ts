@@ -1,30 +1,14 @@
-import type { Assumption, Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange } from './demand.ts';
+import type { Assumption, Demand, NodeFacts, PortRange } from './demand.ts';
 import {
   defaultPortRange,
-  fastShareOfRange,
   portsOfAnAddress,
   reusedTimeWaitSeconds,
   timeWaitSeconds,
   widerPortRanges,
 } from './kernel.ts';
-import { type Limit, limitFor, neededFor, noTerms, type StageOutcome, type Sysctl, type Terms } from './limit.ts';
-import { type Load, type Loads, termsFor } from './load.ts';
-
-/**
- * Source ports: the tuples (source address, port) that the kernel hands out to one destination. Late binding has the whole
- * range per destination, early binding has it once for all, explicit ports have all 65,535 of an address.
- */
-interface TupleSpace {
-  readonly stage: 'Socket' | 'Sidecar';
-  readonly flow: string;
-  readonly kind: 'Late' | 'Early' | 'Explicit';
-  readonly terms: Terms;
-  /** The share of the range that is planned for: past half of it the kernel's own choice is slow. */
-  readonly fastShare: number;
-  /** Extra addresses of the pod multiply the space; behind a translator they do not. */
-  readonly multipliedByAddresses: boolean;
-  readonly concerns: readonly number[];
-}
+import { type Limit, limitFor, neededFor, type StageOutcome, type Sysctl } from './limit.ts';
+import type { Loads } from './load.ts';
+import { type TupleSpace, tupleSpacesFor } from './tuple-spaces.ts';
 
 export interface PortPlan extends StageOutcome {
   readonly range: PortRange;
@@ -39,72 +23,6 @@ export interface PortPlan extends StageOutcome {
 export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): number => {
   const all = high - low + 1;
   return all - (all % 2) - reserved.filter((port) => port >= low && port <= high).length;
-};
-
-/** The share of the busiest target: even, or what is declared where that is more. */
-export const busiestShare = (flow: OutboundFlow): Pick<Terms, 'numerator' | 'denominator'> => {
-  const targets = flow.destinationAddresses * flow.destinationPorts;
-  const percent = flow.largestSharePercent ?? 0;
-  return percent * targets > 100 ? { numerator: percent, denominator: 100 } : { numerator: 1, denominator: targets };
-};
-
-const lingering = (loads: readonly Load[], seconds: number): Pick<Terms, 'seconds' | 'rate' | 'declaredRate'> => ({
-  ...termsFor(loads.filter((load) => load.flow.closedBy === 'Pod')),
-  seconds,
-});
-
-/** A sidecar opens a second connection to the same destination from the same namespace: twice the tuples. */
-const outboundSpace = (load: Load<OutboundFlow>, seconds: number): TupleSpace => {
-  const { flow } = load;
-  const doubled = load.sockets > 1 ? 2 : 1;
-  const own = { ...lingering([load], seconds * doubled), connections: load.connections, declared: flow.connections };
-  return {
-    stage: 'Socket',
-    flow: flow.name,
-    kind: flow.binding === 'Explicit' ? 'Explicit' : 'Late',
-    terms: { ...noTerms, ...own, ...busiestShare(flow), factor: doubled },
-    fastShare: fastShareOfRange[flow.portSelection],
-    multipliedByAddresses: flow.path.length === 0,
-    concerns: [load.index],
-  };
-};
-
-/** bind(address, 0) takes a port for every destination at once: all early flows share the range. */
-const earlySpace = (loads: readonly Load<OutboundFlow>[], seconds: number): TupleSpace => {
-  const { connections, declared } = termsFor(loads);
-  return {
-    stage: 'Socket',
-    flow: loads.length === 1 ? (loads[0]?.flow.name ?? '') : '',
-    kind: 'Early',
-    terms: { ...noTerms, connections, declared, ...lingering(loads, seconds) },
-    fastShare: 1,
-    multipliedByAddresses: true,
-    concerns: loads.map((load) => load.index),
-  };
-};
-
-/** A sidecar dials the program from one loopback address (Istio: 127.0.0.6) with the pod's own port range. */
-const sidecarSpace = (load: Load<InboundFlow>, addresses: number): TupleSpace => ({
-  stage: 'Sidecar',
-  flow: load.flow.name,
-  kind: 'Late',
-  terms: { ...noTerms, connections: load.connections, declared: load.flow.connections, denominator: addresses },
-  fastShare: fastShareOfRange.Kernel,
-  multipliedByAddresses: false,
-  concerns: [load.index],
-});
-
-const spacesFor = (loads: Loads, seconds: number): readonly TupleSpace[] => {
-  const early = loads.outbound.filter((load) => load.flow.binding === 'Early');
-  return [
-    ...loads.outbound.filter((load) => load.flow.binding !== 'Early').map((load) => outboundSpace(load, seconds)),
-    ...(early.length > 0 ? [earlySpace(early, seconds)] : []),
-    ...loads.inbound.flatMap((load) =>
-      load.flow.path
-        .filter(({ type, portsPerAddress }) => type === 'Sidecar' && portsPerAddress === undefined)
-        .map(({ addresses }) => sidecarSpace(load, addresses)),
-    ),
-  ];
 };
 
 /** One choice of range and addresses, and what it gives each space. */
@@ -139,23 +57,24 @@ const holds = (search: Search, choice: Choice, fast: boolean): boolean =>
     (space) => neededFor(space.terms) <= capacityOf(space, choice, search) * (fast ? space.fastShare : 1),
   );
 
+const fastWith = (search: Search, range: PortRange): boolean => holds(search, { range, addresses: 1 }, true);
+
 /**
  * The narrowest range that holds every space without reaching the cliff; where none does, the widest one with as few extra
- * addresses as avoid the cliff, or all that are allowed.
+ * addresses as avoid the cliff, or all that are allowed. Explicit ports come from no range.
  */
 const choose = (search: Search): Choice => {
-  for (const range of search.ranges) {
-    if (holds(search, { range, addresses: 1 }, true)) return { range, addresses: 1 };
-  }
-  const range = search.ranges.at(-1) ?? defaultPortRange;
-  for (let addresses = 2; addresses < search.maximumAddresses; addresses += 1) {
+  const ranged = { ...search, spaces: search.spaces.filter(({ kind }) => kind !== 'Explicit') };
+  const range =
+    search.ranges.find((candidate) => fastWith(ranged, candidate)) ?? search.ranges.at(-1) ?? defaultPortRange;
+  for (let addresses = 1; addresses < search.maximumAddresses; addresses += 1) {
     if (holds(search, { range, addresses }, true)) return { range, addresses };
   }
   return { range, addresses: search.maximumAddresses };
 };
 
 const searchFor = (demand: Demand, loads: Loads, seconds: number): Search => {
-  const spaces = spacesFor(loads, seconds);
+  const spaces = tupleSpacesFor(loads, seconds);
   const multiplies = spaces.some((space) => space.multipliedByAddresses);
   const own = demand.pod.portRange;
   const start = own ?? defaultPortRange;

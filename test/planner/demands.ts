@@ -1,0 +1,60 @@
+import type { ContainerDemand, Demand, InboundFlow, OutboundFlow } from '../../src/planner/demand.ts';
+
+/** Small demands to vary in tests: one container, headroom 0, nothing on the path. */
+
+export const container = (changes: Partial<ContainerDemand> = {}): ContainerDemand => ({
+  name: 'app',
+  processes: 1,
+  reservedDescriptors: 64,
+  descriptorsPerConnection: 1,
+  softPlanned: true,
+  memoryPerConnectionBytes: 0,
+  ...changes,
+});
+
+export const inbound = (changes: Partial<InboundFlow> = {}): InboundFlow => ({
+  name: 'in',
+  container: 0,
+  connections: 1000,
+  closesPerSecond: 0,
+  closedBy: 'Peer',
+  path: [],
+  port: 8080,
+  opensPerSecond: 0,
+  acceptStallMilliseconds: 1000,
+  listenBacklog: 4096,
+  listenSockets: 1,
+  clients: undefined,
+  ...changes,
+});
+
+export const outbound = (changes: Partial<OutboundFlow> = {}): OutboundFlow => ({
+  name: 'out',
+  container: 0,
+  connections: 1000,
+  closesPerSecond: 0,
+  closedBy: 'Pod',
+  path: [],
+  binding: 'Late',
+  portSelection: 'Program',
+  destinationAddresses: 1,
+  destinationPorts: 1,
+  targets: [],
+  largestSharePercent: undefined,
+  maxConnectionsPerAddress: undefined,
+  ...changes,
+});
+
+export const demand = (changes: Partial<Demand> = {}): Demand => ({
+  scale: { pods: 1, podsPerNode: 1, surgePercent: 0 },
+  containers: [container()],
+  inbound: [],
+  outbound: [],
+  queuedReceiveBytes: 0,
+  queuedSendBytes: 0,
+  headroomPercent: 0,
+  maximumExtraAddresses: 0,
+  pod: { hostNetwork: false, declaredPorts: [], portRange: undefined, kubeletReservesPorts: true },
+  assumptions: [],
+  ...changes,
+});

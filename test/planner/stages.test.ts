@@ -1,0 +1,282 @@
+import { describe, expect, it } from 'vitest';
+import type {
+  ContainerDemand,
+  Demand,
+  InboundFlow,
+  NodeFacts,
+  OutboundFlow,
+  Translator,
+} from '../../src/planner/demand.ts';
+import type { Limit, LimitName } from '../../src/planner/limit.ts';
+import { type Plan, plan } from '../../src/planner/plan.ts';
+import { container, demand, inbound, outbound } from './demands.ts';
+
+const limitOf = ({ limits }: Plan, name: LimitName): Limit | undefined => limits.find(({ limit }) => limit === name);
+const accepting = (flow: Partial<InboundFlow>, rest: Partial<Demand> = {}, node?: NodeFacts): Plan =>
+  plan(demand({ inbound: [inbound(flow)], ...rest }), node);
+const opening = (flow: Partial<OutboundFlow>, rest: Partial<Demand> = {}, node?: NodeFacts): Plan =>
+  plan(demand({ outbound: [outbound({ destinationAddresses: 1000, ...flow })], ...rest }), node);
+
+describe('descriptors', () => {
+  // connections ÷ processes × per connection + reserved
+  it.each<{ container: Partial<ContainerDemand>; connections: number; needed: number }>([
+    { container: {}, connections: 10_000, needed: 10_064 },
+    { container: { processes: 4 }, connections: 10_001, needed: 2501 + 64 },
+    { container: { descriptorsPerConnection: 2, reservedDescriptors: 512 }, connections: 10_000, needed: 20_512 },
+  ])(
+    '$connections connections with $container need $needed per process',
+    ({ container: changes, connections, needed }) => {
+      const result = accepting({ connections }, { containers: [container(changes)] });
+      expect(result.containers[0]?.descriptors).toEqual({ soft: needed, hard: needed });
+      expect(limitOf(result, 'RLIMIT_NOFILE')).toMatchObject({
+        needed,
+        capacity: 1024,
+        status: 'Raised',
+        scope: 'Process',
+      });
+    },
+  );
+
+  it('fewer than the default limit leaves the default', () => {
+    const result = accepting({ connections: 100 });
+    expect(result.containers[0]?.descriptors).toEqual({ soft: 1024, hard: 1024 });
+    expect(limitOf(result, 'RLIMIT_NOFILE')?.status).toBe('Sufficient');
+  });
+
+  it('an unchanged soft limit stays at the default, the hard one is planned', () => {
+    const result = accepting({ connections: 10_000 }, { containers: [container({ softPlanned: false })] });
+    expect(result.containers[0]?.descriptors).toEqual({ soft: 1024, hard: 10_064 });
+  });
+
+  it('fs.nr_open holds 1,048,576 of a process and not one more', () => {
+    expect(accepting({ connections: 1_048_576 - 64 }).feasible).toBe(true);
+    const over = accepting({ connections: 1_048_576 - 63 });
+    expect(over.bindingLimit).toMatchObject({
+      limit: 'fs.nr_open',
+      scope: 'Node',
+      capacity: 1_048_576,
+      needed: 1_048_577,
+    });
+    expect(over.connections.reachable).toBe(1_048_512);
+  });
+
+  it('a node that cannot raise hard limits binds at what it can set', () => {
+    const node = { nrOpen: 1_048_576, settableNofile: 20_000, runtimeNofile: { soft: 1024, hard: 20_000 } };
+    const result = accepting({ connections: 30_000 }, {}, node);
+    expect(result.bindingLimit).toMatchObject({
+      limit: 'RLIMIT_NOFILE',
+      scope: 'Process',
+      capacity: 20_000,
+      needed: 30_064,
+    });
+    expect(result.containers[0]?.descriptors).toEqual({ soft: 20_000, hard: 20_000 });
+    expect(result.connections.reachable).toBe(19_936);
+  });
+
+  it('each container is bound by its own flows', () => {
+    const result = plan(
+      demand({
+        containers: [container({ name: 'a' }), container({ name: 'b' })],
+        inbound: [
+          inbound({ name: 'x', port: 1, connections: 5000 }),
+          inbound({ name: 'y', port: 2, container: 1, connections: 7000 }),
+        ],
+      }),
+    );
+    expect(result.containers.map(({ descriptors }) => descriptors.soft)).toEqual([5064, 7064]);
+  });
+
+  it('a sidecar that the budget lists holds two descriptors per connection', () => {
+    const path: readonly Translator[] = [
+      {
+        type: 'Sidecar',
+        name: 'proxy',
+        addresses: 1,
+        portsPerAddress: undefined,
+        sharedBy: 'Pod',
+        lingerSeconds: 0,
+        idleTimeoutSeconds: undefined,
+      },
+    ];
+    const result = plan(
+      demand({
+        containers: [container(), container({ name: 'proxy' })],
+        inbound: [inbound({ connections: 10_000, path })],
+      }),
+    );
+    expect(result.containers[1]?.descriptors.soft).toBe(20_064);
+    expect(limitOf(result, 'net.ipv4.ip_local_port_range')).toMatchObject({ stage: 'Sidecar', needed: 10_000 });
+  });
+});
+
+describe('the accept queue', () => {
+  // min(backlog, somaxconn 4,096) + 1 per socket against opens/s × stall
+  it.each([
+    { backlog: 1024, sockets: 1, opens: 1025, status: 'Sufficient', somaxconn: undefined },
+    { backlog: 1024, sockets: 1, opens: 1026, status: 'Binding', somaxconn: undefined },
+    { backlog: 1024, sockets: 2, opens: 2050, status: 'Sufficient', somaxconn: undefined },
+    { backlog: 65_535, sockets: 1, opens: 4097, status: 'Sufficient', somaxconn: undefined },
+    { backlog: 65_535, sockets: 1, opens: 4098, status: 'Raised', somaxconn: '4097' },
+    { backlog: 65_535, sockets: 4, opens: 40_000, status: 'Raised', somaxconn: '9999' },
+  ] as const)(
+    '$opens opens in a stall of 1 s with $sockets sockets of backlog $backlog: $status',
+    ({ backlog, sockets, opens, status, somaxconn }) => {
+      const result = accepting({ listenBacklog: backlog, listenSockets: sockets, opensPerSecond: opens });
+      expect(limitOf(result, 'AcceptQueue')).toMatchObject({ needed: opens, status });
+      expect(result.sysctls.find(({ name }) => name === 'net.core.somaxconn')?.value).toBe(somaxconn);
+    },
+  );
+
+  it('binds without lowering the reachable number, which is no rate', () => {
+    const result = accepting({ listenBacklog: 10, opensPerSecond: 1000 });
+    expect(result).toMatchObject({
+      feasible: false,
+      bindingLimit: { limit: 'AcceptQueue', capacity: 11, needed: 1000 },
+    });
+    expect(result.connections.reachable).toBe(1_048_512);
+  });
+
+  it('of several short queues the scarcest binds', () => {
+    const flows = [
+      inbound({ name: 'a', port: 1, listenBacklog: 100, opensPerSecond: 300 }),
+      inbound({ name: 'b', port: 2, listenBacklog: 100, opensPerSecond: 900 }),
+    ];
+    expect(plan(demand({ inbound: flows })).bindingLimit?.flow).toBe('b');
+  });
+});
+
+describe('memory', () => {
+  it('an accepted connection costs its node 4,015 bytes', () => {
+    expect(accepting({ connections: 100_000 }).kernelMemoryBytes).toBe(401_500_000);
+  });
+
+  it('an opened one adds a bind bucket for each distinct source port', () => {
+    expect(opening({ connections: 10_000 }).kernelMemoryBytes).toBe(10_000 * (4015 + 256));
+    expect(opening({ connections: 100_000 }).kernelMemoryBytes).toBe(100_000 * 4015 + 28_232 * 256);
+  });
+
+  it('the program and the kernel are held against the limit of the container', () => {
+    const holding = (memoryLimitBytes: number) =>
+      accepting(
+        { connections: 1000 },
+        { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] },
+      );
+    expect(holding(20_399_000).feasible).toBe(true); // 1,000 × (4,015 + 16,384)
+    expect(holding(20_398_999).bindingLimit).toMatchObject({ limit: 'MemoryLimit', needed: 20_399_000, unit: 'bytes' });
+    expect(holding(20_398_999).connections.reachable).toBe(999);
+  });
+});
+
+describe('tables of the node', () => {
+  it('conntrack counts every planned pod and what lingers for 120 s', () => {
+    const result = opening(
+      { connections: 1000, closesPerSecond: 10, closedBy: 'Peer' },
+      { scale: { pods: 4, podsPerNode: 2, surgePercent: 50 } },
+    );
+    expect(result.nodeMinimums).toContainEqual({
+      name: 'net.netfilter.nf_conntrack_max',
+      minimum: 3 * (1000 + 10 * 120),
+    });
+  });
+
+  it('without facts is Unknown and does not bind', () => {
+    const result = accepting({ connections: 1_000_000 });
+    expect(limitOf(result, 'net.netfilter.nf_conntrack_max')).toMatchObject({ status: 'Unknown', capacity: undefined });
+    expect(result.feasible).toBe(true);
+  });
+
+  it('with facts binds exactly', () => {
+    expect(accepting({ connections: 1000 }, {}, { conntrackMax: 1000 }).feasible).toBe(true);
+    expect(accepting({ connections: 1001 }, {}, { conntrackMax: 1000 }).bindingLimit).toMatchObject({
+      limit: 'net.netfilter.nf_conntrack_max',
+      capacity: 1000,
+    });
+  });
+
+  it.each([
+    { queued: 0, pages: undefined },
+    { queued: 1024, pages: 1000 },
+    { queued: 65_536, pages: 17_000 }, // measured: 64 KB unread take 17 pages
+  ])('$queued queued bytes take $pages pages of tcp_mem', ({ queued, pages }) => {
+    const result = accepting({ connections: 1000 }, { queuedReceiveBytes: queued });
+    expect(result.nodeMinimums.find(({ name }) => name === 'net.ipv4.tcp_mem')?.minimum).toBe(pages);
+  });
+});
+
+describe('the path', () => {
+  const nat = (changes: Partial<Translator>): readonly Translator[] => [
+    {
+      type: 'NAT',
+      name: 'gw',
+      addresses: 1,
+      portsPerAddress: 1000,
+      sharedBy: 'Cluster',
+      lingerSeconds: 0,
+      idleTimeoutSeconds: undefined,
+      ...changes,
+    },
+  ];
+  const one = { destinationAddresses: 1, connections: 500 };
+
+  it.each([
+    { sharedBy: 'Pod', needed: 500, feasible: true },
+    { sharedBy: 'Node', needed: 1000, feasible: true },
+    { sharedBy: 'Cluster', needed: 3000, feasible: false },
+  ] as const)('a translator shared by the $sharedBy needs $needed ports', ({ sharedBy, needed, feasible }) => {
+    const result = opening(
+      { ...one, path: nat({ sharedBy }) },
+      { scale: { pods: 6, podsPerNode: 2, surgePercent: 0 } },
+    );
+    expect(limitOf(result, 'TranslatorPorts')).toMatchObject({ stage: 'NAT', needed, capacity: 1000 });
+    expect(result.feasible).toBe(feasible);
+  });
+
+  it('what lingers in a translator takes ports too', () => {
+    const result = opening({ ...one, closesPerSecond: 10, closedBy: 'Peer', path: nat({ lingerSeconds: 60 }) });
+    expect(result.bindingLimit).toMatchObject({ needed: 1100, capacity: 1000 });
+    expect(result.connections.reachable).toBe(400);
+  });
+
+  it('a load balancer that keeps the client address has no ports of its own', () => {
+    const path = nat({ type: 'LoadBalancer', portsPerAddress: undefined });
+    expect(limitOf(accepting({ connections: 100_000, path }), 'TranslatorPorts')).toBeUndefined();
+  });
+
+  it('clients that close first keep their ports for 61 s', () => {
+    const clients = { addresses: 2, portsPerAddress: 1000 };
+    expect(limitOf(accepting({ clients, closesPerSecond: 10 }), 'ClientPorts')).toMatchObject({
+      needed: 1610,
+      capacity: 2000,
+    });
+    expect(limitOf(accepting({ clients, closesPerSecond: 10, closedBy: 'Pod' }), 'ClientPorts')?.needed).toBe(1000);
+  });
+
+  it.each([
+    { addresses: 10, ports: 4, share: undefined, needed: 300 }, // 3 pods × 1,000 ÷ 10
+    { addresses: 10, ports: 4, share: 20, needed: 600 }, // 3 pods × 20 %
+  ])(
+    'the far end with $addresses addresses and a share of $share takes $needed per address',
+    ({ addresses, ports, share, needed }) => {
+      const flow = {
+        destinationAddresses: addresses,
+        destinationPorts: ports,
+        largestSharePercent: share,
+        maxConnectionsPerAddress: 599,
+      };
+      const result = opening(flow, { scale: { pods: 3, podsPerNode: 1, surgePercent: 0 } });
+      expect(limitOf(result, 'MaxConnectionsPerAddress')?.needed).toBe(needed);
+      expect(result.feasible).toBe(needed <= 599);
+    },
+  );
+
+  it.each([
+    { idle: 350, keepalive: '210' },
+    { idle: 100, keepalive: '25' }, // a lost probe is repeated after 75 s
+    { idle: 60, keepalive: '36' },
+    { idle: 1, keepalive: '1' },
+  ])('an idle timeout of $idle s sets tcp_keepalive_time to $keepalive s', ({ idle, keepalive }) => {
+    const result = opening({ ...one, path: nat({ idleTimeoutSeconds: idle }) });
+    expect(result.sysctls).toContainEqual({ name: 'net.ipv4.tcp_keepalive_time', value: keepalive, setBy: 'Agent' });
+    expect(result.assumptions).toContainEqual({ kind: 'KeepaliveAsked', subject: 'out', value: idle });
+  });
+});
