@@ -1,13 +1,16 @@
+import { writeBody } from '../ttrpc/body.ts';
+import { requireFitting } from '../ttrpc/message.ts';
 import type { CallContext, Handlers } from '../ttrpc/server.ts';
 import { answer, requirePart, type ReportError } from './answer.ts';
-import type {
-  ConfigureRequest,
-  Container,
-  ContainerEvent,
-  Plugin,
-  PodSandbox,
-  StateChangeEvent,
-  SynchronizeRequest,
+import {
+  CreateContainerResponseSchema,
+  type ConfigureRequest,
+  type Container,
+  type ContainerEvent,
+  type Plugin,
+  type PodSandbox,
+  type StateChangeEvent,
+  type SynchronizeRequest,
 } from './gen/nri_pb.ts';
 import {
   containerHandlerNames,
@@ -31,6 +34,9 @@ export interface ServiceOptions {
   readonly onRegistered: (runtime: Runtime) => void;
   readonly onSynchronized: () => void;
 }
+
+/** At most: the tag and length of the payload in a ttrpc Response. */
+const envelopeBytes = 6;
 
 type PodPart = Pick<ContainerEvent, 'pod'>;
 type ContainerPart = Pick<ContainerEvent, 'pod' | 'container'>;
@@ -102,10 +108,22 @@ async function createContainer(
   context: CallContext,
 ): Promise<{ readonly adjust?: ContainerAdjustment }> {
   const question = { handler: 'createContainer', refusable: true, context, onError };
-  const adjust = await answer(question, (signal) =>
-    handlers.createContainer(requirePart(pod, 'pod'), requirePart(container, 'container'), signal),
-  );
+  const adjust = await answer(question, async (signal) => {
+    const adjustment = await handlers.createContainer(
+      requirePart(pod, 'pod'),
+      requirePart(container, 'container'),
+      signal,
+    );
+    requireSendable(adjustment);
+    return adjustment;
+  });
   return adjust === undefined ? {} : { adjust };
+}
+
+/** Encodes an answer once in vain: a value that does not fit must be the handler's failure, not the pod's. */
+function requireSendable(adjust: ContainerAdjustment | undefined): void {
+  if (adjust === undefined) return;
+  requireFitting(writeBody(CreateContainerResponseSchema, { adjust }).length + envelopeBytes);
 }
 
 function podCall({ handlers, onError }: ServiceOptions, name: keyof PodHandlers): Notify<PodPart> {

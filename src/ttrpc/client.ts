@@ -1,12 +1,5 @@
-import {
-  create,
-  fromBinary,
-  toBinary,
-  type DescMessage,
-  type DescMethodUnary,
-  type MessageInitShape,
-  type MessageShape,
-} from '@bufbuild/protobuf';
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { readBody, writeBody } from './body.ts';
 import type { Connection } from './connection.ts';
 import { Deadline, rejectedBy } from './deadline.ts';
 import { StatusError, TtrpcError } from './error.ts';
@@ -39,7 +32,7 @@ export class Client {
     request: MessageInitShape<I>,
     { timeoutMs, signal }: CallOptions,
   ): Promise<MessageShape<O>> {
-    const body = envelope(method, toBinary(method.input, create(method.input, request)), timeoutMs);
+    const body = envelope(method, writeBody(method.input, request), timeoutMs);
     using deadline = new Deadline(signal, timeoutMs);
     const response = await this.#exchange(body, deadline.signal).catch((error: unknown) => {
       throw asCallError(error);
@@ -47,7 +40,7 @@ export class Client {
     if (response.status !== undefined && response.status.code !== 0) {
       throw new StatusError(response.status.code, response.status.message);
     }
-    return parseBody(method.output, response.payload);
+    return readBody(method.output, response.payload);
   }
 
   async #exchange(body: Uint8Array, signal: AbortSignal): Promise<Response> {
@@ -68,22 +61,13 @@ export class Client {
   /** An answer that nobody waits for any more, or that is none, is dropped. */
   #settle(message: Message): undefined {
     const settle = this.#inFlight.get(message.streamId);
-    if (message.type === messageTypes.response) settle?.(parseBody(ResponseSchema, message.body));
+    if (message.type === messageTypes.response) settle?.(readBody(ResponseSchema, message.body));
   }
 }
 
 function envelope(method: DescMethodUnary, payload: Uint8Array, timeoutMs: number): Uint8Array {
   const timeoutNano = BigInt(Math.ceil(timeoutMs)) * nanosecondsPerMillisecond;
-  const request = { service: method.parent.typeName, method: method.name, payload, timeoutNano };
-  return toBinary(RequestSchema, create(RequestSchema, request));
-}
-
-function parseBody<D extends DescMessage>(schema: D, body: Uint8Array): MessageShape<D> {
-  try {
-    return fromBinary(schema, body);
-  } catch (cause) {
-    throw new TtrpcError('MalformedMessage', `the peer sent no ${schema.typeName}`, { cause });
-  }
+  return writeBody(RequestSchema, { service: method.parent.typeName, method: method.name, payload, timeoutNano });
 }
 
 function asCallError(error: unknown): TtrpcError {

@@ -1,20 +1,18 @@
-import {
-  create,
-  fromBinary,
-  toBinary,
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  type MessageInitShape,
-  type MessageShape,
-} from '@bufbuild/protobuf';
+import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { readBody, writeBody } from './body.ts';
 import type { Connection } from './connection.ts';
 import { Deadline } from './deadline.ts';
-import { StatusError, statusCodes, TtrpcError } from './error.ts';
+import { StatusError, statusCodes, TtrpcError, type TtrpcErrorKind } from './error.ts';
 import { RequestSchema, ResponseSchema, type Request } from './gen/ttrpc_pb.ts';
 import { messageTypes, type Message } from './message.ts';
 
 const nanosecondsPerMillisecond = 1_000_000;
+
+/** A request that is none, or an answer too large to be sent, fails its call only. */
+const codeOfKind: Partial<Record<TtrpcErrorKind, number>> = {
+  MalformedMessage: statusCodes.invalidArgument,
+  MessageTooLarge: statusCodes.resourceExhausted,
+};
 
 /** Calls that run at once; beyond it the socket is not read until one is answered. */
 const maxCallsInFlight = 1024;
@@ -82,13 +80,12 @@ export class Server<S extends DescService> {
 
   async #perform(message: Message): Promise<Uint8Array> {
     this.#requireNewStream(message);
-    const request = parseArgument(RequestSchema, message.body);
+    const request = readBody(RequestSchema, message.body);
     const { method, handler } = this.#find(request);
     const timeoutMs = timeoutMsOf(request);
     using deadline = new Deadline(this.#connection.ended, timeoutMs);
-    const output = await handler(parseArgument(method.input, request.payload), { timeoutMs, signal: deadline.signal });
-    const payload = toBinary(method.output, create(method.output, output));
-    return toBinary(ResponseSchema, create(ResponseSchema, { payload }));
+    const output = await handler(readBody(method.input, request.payload), { timeoutMs, signal: deadline.signal });
+    return writeBody(ResponseSchema, { payload: writeBody(method.output, output) });
   }
 
   #requireNewStream({ streamId, type }: Message): void {
@@ -119,22 +116,12 @@ function timeoutMsOf({ timeoutNano }: Request): number | undefined {
   return timeoutNano > 0n ? Number(timeoutNano) / nanosecondsPerMillisecond : undefined;
 }
 
-function parseArgument<D extends DescMessage>(schema: D, bytes: Uint8Array): MessageShape<D> {
-  try {
-    return fromBinary(schema, bytes);
-  } catch (cause) {
-    throw new StatusError(statusCodes.invalidArgument, `this is no ${schema.typeName}`, { cause });
-  }
-}
-
 function failureBody(error: unknown): Uint8Array {
-  return toBinary(ResponseSchema, create(ResponseSchema, { status: statusFor(error) }));
+  return writeBody(ResponseSchema, { status: statusFor(error) });
 }
 
 function statusFor(error: unknown): { readonly code: number; readonly message: string } {
   if (error instanceof StatusError) return { code: error.code, message: error.message };
-  if (error instanceof TtrpcError && error.kind === 'MessageTooLarge') {
-    return { code: statusCodes.resourceExhausted, message: error.message };
-  }
-  return { code: statusCodes.internal, message: error instanceof Error ? error.message : 'the handler failed' };
+  const code = (error instanceof TtrpcError && codeOfKind[error.kind]) || statusCodes.internal;
+  return { code, message: error instanceof Error ? error.message : 'the handler failed' };
 }

@@ -1,6 +1,9 @@
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { container, pod } from './pods.ts';
+import { buildRuntime } from './runtime.ts';
 import { Stage } from './stage.ts';
+
+beforeAll(buildRuntime, 300_000);
 
 const apply = () => ({ annotations: { applied: 'yes' } });
 

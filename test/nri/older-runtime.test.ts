@@ -1,8 +1,11 @@
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Event } from '../../src/nri/gen/nri_pb.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
 import { container, pod } from './pods.ts';
+import { buildRuntime } from './runtime.ts';
 import { Stage } from './stage.ts';
+
+beforeAll(buildRuntime, 300_000);
 
 describe('with a runtime older than containerd 2.3, which has only StateChange', () => {
   it.each([

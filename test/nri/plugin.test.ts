@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { RefuseCreation } from '../../src/nri/error.ts';
 import type { ContainerAdjustment, PluginHandlers } from '../../src/nri/handlers.ts';
 import { container, pod } from './pods.ts';
+import { buildRuntime } from './runtime.ts';
 import { Stage } from './stage.ts';
+
+beforeAll(buildRuntime, 300_000);
 
 const sendBack: PluginHandlers['createContainer'] = ({ annotations }) => ({
   annotations: { back: annotations['large'] ?? '' },
@@ -58,6 +61,14 @@ describe('with the runtime of containerd', () => {
       }),
       expect.any(AbortSignal),
     );
+  });
+
+  it('what the plugin does not read of a container is not kept', async () => {
+    const createContainer = vi.fn(() => undefined);
+    await using stage = await Stage.play({ createContainer });
+    await stage.runtime.call('CreateContainer', { pod, container: { id: 'c', args: ['sh'], env: ['A=B'] } });
+    expect(createContainer).toHaveBeenCalledTimes(1);
+    expect(createContainer.mock.lastCall).not.toContainEqual(expect.objectContaining({ $unknown: expect.anything() }));
   });
 
   it.each([0, 4000, 4086, 4096, 65_536, 1_000_000, 4_000_000])(
@@ -139,6 +150,15 @@ describe('a handler that throws', () => {
     await using stage = await Stage.play({ [handler]: fail });
     expect(await stage.runtime.call(method, { pod, container })).not.toHaveProperty('error');
     expect(stage.errors).toMatchObject([{ kind: 'HandlerFailed', cause: error }]);
+  });
+
+  it.each([
+    { what: 'a negative limit', adjust: { rlimits: [{ type: 'RLIMIT_NOFILE', hard: -1n, soft: 1n }] } },
+    { what: 'more than a message can hold', adjust: { annotations: { value: 'x'.repeat(2 ** 22 - 10) } } },
+  ])('is no worse than one that answers $what', async ({ adjust }) => {
+    await using stage = await Stage.play({ createContainer: () => adjust });
+    expect(await stage.runtime.call('CreateContainer', { pod, container })).not.toHaveProperty('error');
+    expect(stage.errors).toMatchObject([{ kind: 'HandlerFailed' }]);
   });
 
   it('does not keep the plugin from being synchronized', async () => {

@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -20,7 +20,7 @@ export async function buildRuntime(): Promise<string> {
   const program = join(folder, 'adaptation');
   if (await exists(program)) return program;
   await mkdir(folder, { recursive: true });
-  const unfinished = `${program}.${process.pid}`;
+  const unfinished = `${program}.${randomUUID()}`;
   await promisify(execFile)('go', ['build', '-o', unfinished, '.'], { cwd: source });
   await rename(unfinished, program);
   return program;
