@@ -4,9 +4,9 @@ import { Event, type Container, type ContainerAdjustmentSchema, type PodSandbox 
 /** What is to be changed in a container before it is created. Rlimits are appended, and the last of a type wins. */
 export type ContainerAdjustment = MessageInitShape<typeof ContainerAdjustmentSchema>;
 
-export type PodHandler = (pod: PodSandbox, signal: AbortSignal) => void | Promise<void>;
+type PodHandler = (pod: PodSandbox, signal: AbortSignal) => void | Promise<void>;
 
-export type ContainerHandler = (pod: PodSandbox, container: Container, signal: AbortSignal) => void | Promise<void>;
+type ContainerHandler = (pod: PodSandbox, container: Container, signal: AbortSignal) => void | Promise<void>;
 
 /**
  * What a plugin does at each event; the runtime sends only those that have a handler. It waits for the answer (2 s by

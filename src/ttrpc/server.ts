@@ -24,7 +24,7 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-export type UnaryHandler<I extends DescMessage, O extends DescMessage> = (
+type UnaryHandler<I extends DescMessage, O extends DescMessage> = (
   request: MessageShape<I>,
   context: CallContext,
 ) => MessageInitShape<O> | Promise<MessageInitShape<O>>;
