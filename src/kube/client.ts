@@ -1,7 +1,6 @@
 import { credentialSource } from './credentials.ts';
 import { fromServer } from './from-server.ts';
 import type { KubeConfig } from './kube-config.ts';
-import { KubeError } from './kube-error.ts';
 import {
   applyRequest,
   createRequest,
@@ -15,7 +14,7 @@ import {
 import { type Event, events, type KubeObject, objectPath } from './resources.ts';
 import type { Pod, Resource, Target } from './resources.ts';
 import { type CallOptions, createTransport, type Transport, type TransportOptions } from './transport.ts';
-import type { HttpRequest } from './wire.ts';
+import { type HttpRequest, notLeading } from './wire.ts';
 
 export interface ListQuery {
   readonly namespace?: string;
@@ -91,14 +90,18 @@ export function createKubeClient(config: KubeConfig, options: TransportOptions =
   return clientOver(createTransport(credentialSource(config), options));
 }
 
-/** The same client, but a write is refused with kind NotLeading, before it is sent, as soon as `mayWrite` says no. */
+/**
+ * The same client, but a write is refused with kind NotLeading as soon as `mayWrite` says no. It is asked before the
+ * call, and again when the connection is ready: a process that was stopped in between sends headers at most. What is
+ * left are the microseconds between that question and the system call; a write that must not even then come late has
+ * to name the resourceVersion that it replaces.
+ */
 export function writingOnlyWhile(mayWrite: () => boolean, client: KubeClient): KubeClient {
   const { send } = client.transport;
   const guarded: Transport['send'] = async (request, call) => {
-    if (request.method !== 'GET' && !mayWrite()) {
-      throw new KubeError('not the leader any more: nothing is written', { kind: 'NotLeading' });
-    }
-    return send(request, call);
+    if (request.method === 'GET') return send(request, call);
+    if (!mayWrite()) throw notLeading();
+    return send({ ...request, mayWrite }, call);
   };
   return clientOver({ ...client.transport, send: guarded });
 }

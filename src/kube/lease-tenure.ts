@@ -66,9 +66,7 @@ class RenewedTenure {
   #extend(held: Held): void {
     this.#held = held;
     clearTimeout(this.#deadline);
-    const onDeadline = (): void =>
-      this.#lose(new KubeError('the lease was not renewed in time', { kind: 'NotLeading' }));
-    this.#deadline = setTimeout(onDeadline, Math.max(0, this.#remainingMs()));
+    this.#deadline = setTimeout(() => this.#lose(overdue()), Math.max(0, this.#remainingMs()));
   }
 
   #lose(error: unknown): void {
@@ -105,11 +103,19 @@ class RenewedTenure {
 
   async release(): Promise<void> {
     clearTimeout(this.#deadline);
-    if (!this.holds()) return;
+    // A pause of the process may have been longer than the timer that should have noticed it.
+    if (!this.holds()) {
+      this.#lose(overdue());
+      return;
+    }
     try {
       await this.#options.holder.release(this.#held);
     } catch (error) {
       this.#options.callFailed(error);
     }
   }
+}
+
+function overdue(): KubeError {
+  return new KubeError('the lease was not renewed in time', { kind: 'NotLeading' });
 }

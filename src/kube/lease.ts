@@ -67,11 +67,13 @@ export async function runAsLeader(election: LeaderElection): Promise<void> {
 /** Waits until the Lease is ours; undefined when the signal fired first. */
 async function acquire({ election, holder, timing }: Candidate): Promise<Held | undefined> {
   const { signal, report } = election;
+  let following: string | undefined;
   while (!signal.aborted) {
     try {
       const taken = await holder.tryToTake(signal);
       if ('sinceMs' in taken) return taken;
-      report?.({ type: 'Following', holder: taken.heldBy });
+      if (taken.heldBy !== following) report?.({ type: 'Following', holder: taken.heldBy });
+      following = taken.heldBy;
     } catch (error) {
       const isExpected = signal.aborted || isKubeError(error, 'Conflict', 'AlreadyExists');
       if (!isExpected) report?.({ type: 'CallFailed', error });
@@ -93,14 +95,20 @@ async function serve({ election, holder, holderName, timing }: Candidate, first:
     callFailed: (error) => report?.({ type: 'CallFailed', error }),
   });
   report?.({ type: 'Leading', holder: holderName });
-  try {
-    await election.lead({ signal: tenure.signal, holds: tenure.holds });
-  } catch (error) {
-    if (!tenure.signal.aborted) throw error;
-    report?.({ type: 'LeadFailed', error });
-  } finally {
-    await tenure.giveBack();
-    if (!tenure.isLost()) report?.({ type: 'Released' });
-  }
+  const failure = await failureOf(election.lead({ signal: tenure.signal, holds: tenure.holds }));
+  const failedWhileLeading = tenure.holds() && !tenure.signal.aborted;
+  await tenure.giveBack();
+  if (!tenure.isLost()) report?.({ type: 'Released' });
+  if (failure !== undefined && failedWhileLeading) throw failure.error;
+  if (failure !== undefined) report?.({ type: 'LeadFailed', error: failure.error });
   return tenure.isLost() && !signal.aborted ? 'Lost' : 'Finished';
+}
+
+async function failureOf(work: Promise<void>): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { type Dispatcher, errors } from 'undici';
 import type { Credentials } from './credentials.ts';
 import { errorForStatus, isKubeError, KubeError, parseRetryAfterMs, parseStatus } from './kube-error.ts';
@@ -9,6 +10,8 @@ export interface HttpRequest {
   readonly body?: unknown;
   readonly contentType?: string;
   readonly accept?: string;
+  /** Asked once more when the connection is ready and the body is about to be written. */
+  readonly mayWrite?: () => boolean;
 }
 
 /** Stands in the server's audit log, and is the field manager of writes that name none. */
@@ -19,7 +22,7 @@ interface WireRequest {
   readonly path: string;
   readonly method: HttpRequest['method'];
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
+  readonly body: string | Readable | null;
 }
 
 /** A kubeconfig's server may carry a path of its own (https://proxy/clusters/a), which goes before ours. */
@@ -29,6 +32,7 @@ export function wireRequest(server: URL, request: HttpRequest, credentials: Cred
     if (value !== undefined) query.set(name, String(value));
   }
   const search = query.size === 0 ? '' : `?${query.toString()}`;
+  const body = request.body === undefined ? undefined : JSON.stringify(request.body);
   return {
     origin: server.origin,
     path: `${server.pathname.replace(/\/$/u, '')}${request.path}${search}`,
@@ -36,15 +40,29 @@ export function wireRequest(server: URL, request: HttpRequest, credentials: Cred
     headers: {
       'user-agent': userAgent,
       accept: request.accept ?? 'application/json',
-      ...contentTypeFor(request),
+      ...contentHeaders(request, body),
       ...credentials.headers,
     },
-    body: request.body === undefined ? null : JSON.stringify(request.body),
+    body:
+      body === undefined || request.mayWrite === undefined
+        ? (body ?? null)
+        : Readable.from(guardedBody(body, request.mayWrite)),
   };
 }
 
-function contentTypeFor(request: HttpRequest): Readonly<Record<string, string>> {
-  return request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' };
+export function notLeading(): KubeError {
+  return new KubeError('not the leader any more: nothing is written', { kind: 'NotLeading' });
+}
+
+async function* guardedBody(text: string, mayWrite: () => boolean): AsyncGenerator<string, void> {
+  if (!mayWrite()) throw notLeading();
+  yield text;
+}
+
+function contentHeaders(request: HttpRequest, body: string | undefined): Readonly<Record<string, string>> {
+  if (body === undefined) return {};
+  const length = String(Buffer.byteLength(body));
+  return { 'content-type': request.contentType ?? 'application/json', 'content-length': length };
 }
 
 export function parseBody(text: string): unknown {

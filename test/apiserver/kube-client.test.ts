@@ -170,6 +170,17 @@ test('who may not write sends nothing, and may read', async () => {
   expect((await client.get(target, call)).data).toEqual({ value: '1' });
 });
 
+test('who may not write any more when the connection is ready writes nothing either', async () => {
+  const answers = [true, false];
+  const client = writingOnlyWhile(() => answers.shift() ?? false, proxied());
+  await setting.direct.create(configMaps, configMap('late', '1'), call);
+  const late = client.patch(configMapTarget('late'), { data: { value: '2' } }, call);
+  await expect(late).rejects.toThrow(failing({ kind: 'NotLeading' }));
+  expect(answers).toEqual([]);
+  await pause(200);
+  expect((await setting.direct.get(configMapTarget('late'), call)).data).toEqual({ value: '1' });
+});
+
 async function tokenFor(account: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts`;
   const send = (where: string, body: object) =>
