@@ -1,0 +1,82 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { expect, onTestFinished, test } from 'vitest';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import { serveObservability, type ObservabilityOptions } from '../../src/observability/serve-observability.ts';
+
+async function serve(options: Partial<ObservabilityOptions> = {}) {
+  const controller = new AbortController();
+  const server = await serveObservability({
+    port: 0,
+    host: '127.0.0.1',
+    ready: () => true,
+    metrics: createMetrics(),
+    signal: controller.signal,
+    ...options,
+  });
+  onTestFinished(async () => {
+    controller.abort();
+    await server.closed;
+  });
+  const answer = async (path: string, method = 'GET') => {
+    const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+    return { status: response.status, body: await response.text(), type: response.headers.get('content-type') };
+  };
+  return { answer, server, stop: () => controller.abort() };
+}
+
+test('alive and ready', async () => {
+  const { answer } = await serve();
+  expect(await answer('/healthz')).toMatchObject({ status: 200, body: 'ok\n' });
+  expect(await answer('/readyz?verbose')).toMatchObject({ status: 200, body: 'ok\n' });
+});
+
+test('not ready says why, and is alive all the same', async () => {
+  const { answer } = await serve({ ready: () => ['pods are not synced', 'no certificate'] });
+  expect(await answer('/readyz')).toMatchObject({ status: 503, body: 'pods are not synced\nno certificate\n' });
+  expect(await answer('/healthz')).toMatchObject({ status: 200 });
+});
+
+test('metrics come in the text format', async () => {
+  const { answer } = await serve();
+  const { status, body, type } = await answer('/metrics');
+  expect({ status, type }).toEqual({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' });
+  expect(body).toContain('process_resident_memory_bytes');
+});
+
+test.each([
+  ['/', 'GET', 404],
+  ['/metrics/x', 'GET', 404],
+  ['/healthz', 'POST', 405],
+])('%s by %s is %i', async (path, method, status) => {
+  const { answer } = await serve();
+  expect(await answer(path, method)).toMatchObject({ status });
+});
+
+test('a readiness check that throws is an answer, and no crash', async () => {
+  const { answer } = await serve({
+    ready: () => {
+      throw new Error('broken');
+    },
+  });
+  expect(await answer('/readyz')).toMatchObject({ status: 500, body: 'Error: broken\n' });
+  expect(await answer('/healthz')).toMatchObject({ status: 200 });
+});
+
+test('it stops with the signal, also while a client keeps its connection', async () => {
+  const { answer, server, stop } = await serve();
+  await answer('/healthz');
+  stop();
+  await server.closed;
+  await expect(answer('/healthz')).rejects.toThrow('fetch failed');
+});
+
+test('a port that is taken is an error', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  onTestFinished(() => void other.close());
+  const address = other.address();
+  expect(address).toBeTypeOf('object');
+  const port = (address as { port: number }).port;
+  await expect(serve({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});
