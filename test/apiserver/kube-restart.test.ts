@@ -1,0 +1,62 @@
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { createKubeClient } from '../../src/kube/client.ts';
+import { startListWatch, type WatchReport } from '../../src/kube/list-watch.ts';
+import { readKubeConfig } from '../../src/kube/kube-config.ts';
+import { type ConfigMap, configMaps } from '../../src/kube/resources.ts';
+import { startApiServer } from '../cluster/lab/api-server.ts';
+import { until } from '../kube/until.ts';
+import { call, configMap, configMapTarget, namespace, useKubeSetting } from './kube-setting.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
+
+const setting = useKubeSetting();
+
+function follow(watchList: boolean) {
+  const client = createKubeClient(setting.proxy.config);
+  const controller = new AbortController();
+  const reports: WatchReport[] = [];
+  const cache = startListWatch<ConfigMap, string>({
+    client,
+    resource: configMaps,
+    namespace,
+    project: ({ data }) => data?.['value'],
+    report: (report) => reports.push(report),
+    watchList,
+    signal: controller.signal,
+  });
+  onTestFinished(async () => {
+    controller.abort();
+    await cache.stopped;
+    await client.close();
+  });
+  const contents = () => Object.fromEntries([...cache.keys()].map((key) => [key, cache.get(key)]));
+  const lists = () => reports.filter(({ type }) => type === 'Listed').length;
+  return { cache, contents, lists, reports };
+}
+
+test('after the API server was killed and came back all caches are equal to it, with one relist at most', async () => {
+  for (const name of ['goes', 'stays', 'changes']) {
+    await setting.direct.create(configMaps, configMap(name, 'before'), call);
+  }
+  const watches = [true, true, false, false].map(follow);
+  await Promise.all(watches.map(({ cache }) => cache.synced));
+  setting.proxy.setDown(true);
+  const listen = { address: '127.0.0.1', port: Number(new URL(setting.server.url).port) };
+  await setting.server.stop();
+  setting.server = await startApiServer({ dir: setting.server.dir, listen });
+  await setting.direct.close();
+  setting.direct = createKubeClient(readKubeConfig(setting.server.kubeconfig));
+  await setting.direct.delete(configMapTarget('goes'), call);
+  await setting.direct.patch(configMapTarget('changes'), { data: { value: 'after' } }, call);
+  await setting.direct.create(configMaps, configMap('comes', 'after'), call);
+  setting.proxy.setDown(false);
+  const expected = {
+    [`${namespace}/stays`]: 'before',
+    [`${namespace}/changes`]: 'after',
+    [`${namespace}/comes`]: 'after',
+  };
+  for (const { contents } of watches) await until(contents, expected, 45_000);
+  expect(Math.max(...watches.map(({ lists }) => lists()))).toBeLessThanOrEqual(2);
+  await setting.direct.patch(configMapTarget('stays'), { data: { value: 'still followed' } }, call);
+  for (const { cache } of watches) await until(() => cache.get(`${namespace}/stays`), 'still followed');
+});
