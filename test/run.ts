@@ -1,0 +1,33 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { ensureComponents } from './cluster/lab/build.ts';
+import { type ComponentName, components } from './cluster/lab/components.ts';
+import { cacheDirectory } from './cluster/lab/environment.ts';
+
+/**
+ * `npm test [-- vitest's arguments]`: builds what the tests run against, once, then runs them all. The report stays in the
+ * cache for whoever counts.
+ */
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+
+const onProgress = (line: string): void => console.error(line);
+await ensureComponents(Object.keys(components) as readonly ComponentName[], { signal: stop.signal, onProgress });
+
+const report = join(cacheDirectory(), 'test-report.json');
+const runner = spawn(
+  process.execPath,
+  [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${report}`,
+    ...process.argv.slice(2),
+  ],
+  { stdio: 'inherit' },
+);
+stop.signal.addEventListener('abort', () => runner.kill('SIGINT'));
+runner.once('exit', (code) => {
+  process.exitCode = code ?? 1;
+});

@@ -1,0 +1,40 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * unit: no set-up beyond this machine's kernel; apiserver: a real kube-apiserver each; cluster: one real node, one file at a
+ * time. `test/run.ts` builds what they need first and runs them in this order.
+ */
+const project = (name: string, include: readonly string[], rest: object = {}) => ({
+  test: { name, include: [...include], ...rest },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project(
+        'unit',
+        [
+          'test/{api,agent,cli,controller,deploy,house,kube,linux,nri,observability,planner,ttrpc,webhook}/**/*.test.ts',
+        ],
+        {
+          sequence: { groupOrder: 0 },
+          testTimeout: 30_000,
+          hookTimeout: 120_000,
+        },
+      ),
+      project('apiserver', ['test/apiserver/**/*.test.ts'], {
+        sequence: { groupOrder: 1 },
+        testTimeout: 60_000,
+        hookTimeout: 120_000,
+        maxWorkers: 1,
+      }),
+      project('cluster', ['test/cluster/**/*.test.ts'], {
+        sequence: { groupOrder: 2 },
+        testTimeout: 300_000,
+        hookTimeout: 900_000,
+        maxWorkers: 1,
+        fileParallelism: false,
+      }),
+    ],
+  },
+});
