@@ -10,7 +10,7 @@ export interface InClusterLocation {
   readonly serviceAccountDirectory?: string;
 }
 
-export const defaultServiceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
+const defaultServiceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /** Throws what client-node throws when the file is missing or is no kubeconfig. */
 export function readKubeConfig(file: string, context?: string): KubeConfig {

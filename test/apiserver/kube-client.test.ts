@@ -181,12 +181,14 @@ test('who may not write any more when the connection is ready writes nothing eit
   expect((await setting.direct.get(configMapTarget('late'), call)).data).toEqual({ value: '1' });
 });
 
+function post(path: string, body: object): Promise<unknown> {
+  return setting.direct.transport.send({ method: 'POST', path, body }, call);
+}
+
 async function tokenFor(account: string): Promise<string> {
   const path = `/api/v1/namespaces/${namespace}/serviceaccounts`;
-  const send = (where: string, body: object) =>
-    setting.direct.transport.send({ method: 'POST', path: where, body }, call);
-  await send(path, { metadata: { name: account } });
-  const answer = await send(`${path}/${account}/token`, { spec: { expirationSeconds: 600 } });
+  await post(path, { metadata: { name: account } });
+  const answer = await post(`${path}/${account}/token`, { spec: { expirationSeconds: 600 } });
   return (answer as { status: { token: string } }).status.token;
 }
 

@@ -52,12 +52,12 @@ test('of three candidates one leads, and gives the Lease back when it stops, so 
   await until(leading, 1);
   await pause(3_500);
   expect(leading()).toBe(1);
-  const [first] = all.filter(({ terms }) => terms.length === 1);
+  const first = all.find(({ terms }) => terms.length === 1);
   first!.stop();
   await first!.ended;
   const stoppedMs = performance.now();
   await until(leading, 1);
-  const terms = all.flatMap((one) => one.terms).sort((a, b) => a.fromMs - b.fromMs);
+  const terms = all.flatMap((one) => one.terms).toSorted((a, b) => a.fromMs - b.fromMs);
   expect(terms).toHaveLength(2);
   expect(terms[1]!.fromMs).toBeGreaterThan(terms[0]!.untilMs);
   expect(terms[1]!.fromMs - stoppedMs).toBeLessThan(shortTiming.leaseDurationMs / 2);

@@ -102,7 +102,7 @@ async function runReader(reader: string, kubeconfig: string, count: number): Pro
   return JSON.parse(stdout) as Figures;
 }
 
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
 function mediansOf(figures: readonly Figures[]): Figures {
   const of = (key: keyof Figures): number => median(figures.map((figure) => figure[key]));

@@ -17,7 +17,7 @@ async function packagesOf(module: string): Promise<readonly string[]> {
   const packages = imports.filter(
     ({ external, kind, path }) => external && kind === 'import-statement' && !path.startsWith('node:'),
   );
-  return [...new Set(packages.map(({ path }) => path))].sort();
+  return [...new Set(packages.map(({ path }) => path))].toSorted();
 }
 
 test("the agent's writer loads no package at all", async () => {

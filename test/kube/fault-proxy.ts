@@ -40,9 +40,10 @@ interface Upstream {
   readonly key: Buffer;
 }
 
+const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
+
 async function readUpstream(kubeconfig: string): Promise<Upstream> {
   const { clusters, users } = parse(await readFile(kubeconfig, 'utf8'));
-  const bytes = (text: string): Buffer => Buffer.from(text, 'base64');
   return {
     server: new URL(clusters[0].cluster.server),
     ca: bytes(clusters[0].cluster['certificate-authority-data']),

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createLineDecoder } from '../../src/kube/line-decoder.ts';
 
@@ -12,7 +12,9 @@ test('lines survive any chunking, also one that cuts characters in two', () => {
   fc.assert(
     fc.property(fc.array(line, { maxLength: 20 }), fc.array(fc.nat(200), { maxLength: 50 }), (lines, cuts) => {
       const bytes = Buffer.from(lines.map((text) => `${text}\n`).join(''));
-      const ends = [...new Set([0, ...cuts.filter((cut) => cut < bytes.length), bytes.length])].sort((a, b) => a - b);
+      const ends = [...new Set([0, ...cuts.filter((cut) => cut < bytes.length), bytes.length])].toSorted(
+        (a, b) => a - b,
+      );
       const chunks = ends.slice(1).map((end, index) => bytes.subarray(ends[index], end));
       expect(decode(chunks, 10_000)).toEqual(lines);
     }),
