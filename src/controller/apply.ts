@@ -1,0 +1,79 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
+import { controllerFieldManager, group } from '../api/names.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { eventFor, type Happening } from '../kube/event.ts';
+import { isKubeError } from '../kube/kube-error.ts';
+import { budgetApiVersion, budgets } from './resources.ts';
+import { budgetKey, type StoredBudget } from './cluster.ts';
+import type { Transition } from './transitions.ts';
+
+/** The writes of the leader: statuses and Events. */
+export interface Writer {
+  /** The status as it is stored, also when the cache has not seen our last write yet. */
+  readonly storedStatus: (budget: StoredBudget) => ConnectionBudgetStatus | undefined;
+  /** Writes what is not there yet; nothing where nothing changed. Throws KubeError. */
+  readonly writeStatus: (budget: StoredBudget, status: ConnectionBudgetStatus) => Promise<'Written' | 'Unchanged'>;
+  /** Telling the same again does nothing. Throws KubeError. */
+  readonly tell: (regarding: Happening['regarding'], transition: Transition) => Promise<void>;
+  readonly forget: (key: string) => void;
+}
+
+export interface WriterOptions {
+  readonly client: KubeClient;
+  /** Who reports, e.g. the pod's name. */
+  readonly identity: string;
+  readonly signal: AbortSignal;
+}
+
+interface Written {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly status: ConnectionBudgetStatus;
+}
+
+/** Resource versions of one kind are decimal numbers that only grow (KEP-5504). */
+const isNewer = (a: string, b: string): boolean => (a.length === b.length ? a > b : a.length > b.length);
+
+const reportingController = `${group}/controller`;
+
+export const createWriter = ({ client, identity, signal }: WriterOptions): Writer => {
+  const written = new Map<string, Written>();
+  const storedStatus = (budget: StoredBudget): ConnectionBudgetStatus | undefined => {
+    const own = written.get(budgetKey(budget));
+    const isOurs = own?.uid === budget.uid && isNewer(own.resourceVersion, budget.resourceVersion);
+    return isOurs ? own.status : budget.status;
+  };
+  return {
+    storedStatus,
+    writeStatus: async (budget, status) => {
+      if (isDeepStrictEqual(status, storedStatus(budget))) return 'Unchanged';
+      const { namespace, name, uid } = budget;
+      const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
+      // With the uid: an object of the same name that came after this one is another budget.
+      const fields = { metadata: { uid }, status };
+      const answer = await client.apply(target, fields, { fieldManager: controllerFieldManager, signal });
+      written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status });
+      return 'Written';
+    },
+    tell: async (regarding, { id, type, reason, action, note }) => {
+      const happening = { regarding, type, reason, action, note, reportingController, reportingInstance: identity };
+      const event = eventFor(happening, new Date());
+      const name = `${regarding.name.slice(0, 200)}.${id}`;
+      try {
+        await client.createEvent({ ...event, metadata: { ...event.metadata, name } }, { signal });
+      } catch (error) {
+        if (!isKubeError(error, 'AlreadyExists')) throw error;
+      }
+    },
+    forget: (key) => written.delete(key),
+  };
+};
+
+export const regardingBudget = ({ namespace, name, uid }: StoredBudget): Happening['regarding'] => ({
+  apiVersion: budgetApiVersion,
+  kind: 'ConnectionBudget',
+  namespace,
+  name,
+  uid,
+});

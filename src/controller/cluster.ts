@@ -1,0 +1,66 @@
+import type { ParsedBudget } from '../api/budget-object.ts';
+import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
+import type { ConnectionNodeStatus } from '../api/connection-node.ts';
+import type { ObservedPod } from '../api/demand.ts';
+import type { EndpointSliceObject, ServiceObject } from '../api/observed-service.ts';
+
+/** What the controller keeps of the cluster's objects: only what a decision needs. */
+
+export interface StoredBudget {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly generation: number;
+  readonly resourceVersion: string;
+  /** An object that became invalid stays stored; its violations are its answer. */
+  readonly parsed: ParsedBudget;
+  /** undefined: none yet, or not one of ours. */
+  readonly status: ConnectionBudgetStatus | undefined;
+}
+
+export interface ClusterPod {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly nodeName: string | undefined;
+  readonly isRunning: boolean;
+  readonly isReady: boolean;
+  /** A Windows pod or a static pod's mirror. */
+  readonly isLeftAlone: boolean;
+  /** Its facts as far as the pod alone tells them: `kubeletReservesPorts` is the namespace's. */
+  readonly observed: ObservedPod;
+  /** Sysctls that the user set by hand. */
+  readonly ownSysctls: ReadonlyMap<string, string>;
+  /** Hash of the section in its plan annotation; undefined: it has none that can be read. */
+  readonly sectionHash: string | undefined;
+}
+
+export interface ServiceSlice extends EndpointSliceObject {
+  /** `namespace/name` */
+  readonly serviceKey: string;
+  readonly addressType: string;
+}
+
+export type NamespaceLabels = Readonly<Record<string, string>>;
+
+/** Lookups in what was seen last. Keys are `namespace/name`, or the name of a cluster-scoped object. */
+export interface Cluster {
+  readonly budget: (key: string) => StoredBudget | undefined;
+  readonly budgetKeys: () => Iterable<string>;
+  readonly budgetsIn: (namespace: string) => Iterable<StoredBudget>;
+  /** Pods that have not ended and are not ending. */
+  readonly podsIn: (namespace: string) => Iterable<ClusterPod>;
+  readonly service: (key: string) => ServiceObject | undefined;
+  readonly slicesOf: (serviceKey: string) => Iterable<ServiceSlice>;
+  /** Those that decide something here; undefined: not seen yet. */
+  readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
+  /** The ConnectionNodes of nodes that exist, by name. */
+  readonly connectionNode: (name: string) => ConnectionNodeStatus | undefined;
+  readonly connectionNodeNames: () => Iterable<string>;
+  readonly connectionNodes: () => Iterable<ConnectionNodeStatus>;
+}
+
+export const budgetKey = ({ namespace, name }: { readonly namespace: string; readonly name: string }): string =>
+  `${namespace}/${name}`;

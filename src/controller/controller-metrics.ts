@@ -1,0 +1,76 @@
+import type { ConditionStatus } from '../api/conditions.ts';
+import { kubeErrorKinds } from '../kube/kube-error.ts';
+import type { Metrics } from '../observability/metrics.ts';
+
+const readyStates = ['True', 'False', 'Unknown'] as const;
+const errorKinds = [...kubeErrorKinds, 'Internal'];
+const resources = [
+  'connectionbudgets',
+  'connectionnodes',
+  'endpointslices',
+  'namespaces',
+  'nodes',
+  'pods',
+  'services',
+] as const;
+
+export interface ControllerMetrics {
+  readonly reconciled: (result: 'Written' | 'Unchanged' | 'Failed', seconds: number) => void;
+  readonly failed: (kind: string) => void;
+  readonly eventFailed: (kind: string) => void;
+  readonly watchInterrupted: (resource: string, kind: string) => void;
+  readonly queued: (keys: number) => void;
+  readonly leading: (isLeading: boolean) => void;
+  /** How many budgets have each status of Ready. */
+  readonly budgets: (ready: Iterable<ConditionStatus>) => void;
+}
+
+export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
+  const reconcileSeconds = metrics.histogram({
+    name: 'connectionbudget_reconcile_duration_seconds',
+    help: 'Time to decide over one budget and to write its status.',
+    labels: { result: ['Written', 'Unchanged', 'Failed'] },
+    buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+  });
+  const noLabels = { labels: {} };
+  const queue = metrics.gauge({ name: 'connectionbudget_queue_budgets', help: 'Budgets that wait.', ...noLabels });
+  const leader = metrics.gauge({ name: 'connectionbudget_leader_info', help: '1 while it leads.', ...noLabels });
+  const total = metrics.gauge({
+    name: 'connectionbudget_budgets_count',
+    help: 'Budgets by the status of their condition Ready.',
+    labels: { ready: readyStates },
+  });
+  return {
+    reconciled: (result, seconds) => reconcileSeconds({ result }, seconds),
+    ...failureMetrics(metrics),
+    queued: (keys) => queue({}, keys),
+    leading: (isLeading) => leader({}, isLeading ? 1 : 0),
+    budgets: (ready) => {
+      const all = [...ready];
+      for (const state of readyStates) total({ ready: state }, all.filter((other) => other === state).length);
+    },
+  };
+};
+
+const failureMetrics = (metrics: Metrics): Pick<ControllerMetrics, 'failed' | 'eventFailed' | 'watchInterrupted'> => {
+  const failures = metrics.counter({
+    name: 'connectionbudget_reconcile_failures_total',
+    help: 'Reconciliations that failed and are tried again.',
+    labels: { kind: errorKinds },
+  });
+  const eventFailures = metrics.counter({
+    name: 'connectionbudget_event_failures_total',
+    help: 'Events that could not be written.',
+    labels: { kind: errorKinds },
+  });
+  const interruptions = metrics.counter({
+    name: 'connectionbudget_watch_interruptions_total',
+    help: 'Watches that broke and were started again.',
+    labels: { resource: resources, kind: errorKinds },
+  });
+  return {
+    failed: (kind) => failures({ kind }),
+    eventFailed: (kind) => eventFailures({ kind }),
+    watchInterrupted: (resource, kind) => interruptions({ resource, kind }),
+  };
+};

@@ -1,0 +1,41 @@
+import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
+import { enabledLabel } from '../api/names.ts';
+import type { Cluster, StoredBudget } from './cluster.ts';
+import { type Observations, rivalsOf, withReport } from './observations.ts';
+import { matchingPods, nodeFactsFor } from './observe.ts';
+import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
+
+export interface Decision extends Outcome {
+  /** When it has to be looked at again although nothing changes. */
+  readonly againAfterMs: number | undefined;
+}
+
+export interface Surveyed {
+  readonly cluster: Cluster;
+  readonly observations: Observations;
+}
+
+/** Gathers what the decision about one budget rests on, and decides. */
+export const decide = (
+  { cluster, observations }: Surveyed,
+  { parsed, generation }: StoredBudget,
+  { previous, now }: { readonly previous: ConnectionBudgetStatus | undefined; readonly now: Date },
+): Decision => {
+  const { budget, violations } = parsed;
+  if (budget === undefined)
+    return { ...reconcileInvalid({ generation, violations, previous, now }), againAfterMs: undefined };
+  const pods = matchingPods(cluster, budget);
+  const { observed, settlesInMs } = observations.settledFor(budget);
+  const labels = cluster.namespaceLabels(budget.namespace);
+  const outcome = reconcile({
+    budget,
+    observed,
+    facts: nodeFactsFor(cluster, pods),
+    pods: pods.map((pod) => withReport(cluster, pod)),
+    rivals: rivalsOf(cluster, budget, pods),
+    isNamespaceEnabled: labels === undefined || labels[enabledLabel] === 'true',
+    previous,
+    now,
+  });
+  return { ...outcome, againAfterMs: settlesInMs };
+};

@@ -1,0 +1,74 @@
+import { type Violation, violationText } from '../api/violations.ts';
+import { assumptionText } from '../planner/assumptions.ts';
+import type { AssumptionKind } from '../planner/demand.ts';
+import { numberText } from '../planner/explain.ts';
+import { explainBinding } from '../planner/remedy.ts';
+import type { Planned } from './planned.ts';
+import type { Situation, Verdict } from './situation.ts';
+import { counted, listed } from './wording.ts';
+
+export const invalidVerdict = (violations: readonly Violation[]): Verdict => ({
+  status: 'False',
+  reason: 'InvalidSpec',
+  message: `The spec breaks ${counted(violations.length, 'rule')}: ${listed(violations.map(violationText))}.`,
+});
+
+/** "Service messaging/broker (flow broker) does not exist", "… has no port 1883" */
+const missingDestinations = ({ budget, observed }: Situation): readonly string[] =>
+  budget.spec.outbound.flatMap(({ name, destination: { service } }) => {
+    if (service === undefined) return [];
+    const key = `${service.namespace ?? budget.namespace}/${service.name}`;
+    const seen = observed.services.get(key);
+    if (seen === undefined) return [`Service ${key} (flow ${name}) does not exist`];
+    const ports = seen.readyEndpoints;
+    return ports.size > 0 && !ports.has(service.port)
+      ? [`Service ${key} (flow ${name}) has no port ${service.port}`]
+      : [];
+  });
+
+/** Named containers that the newest pod does not have; undefined pods have no containers to miss. */
+const missingContainers = ({ budget: { spec }, pods: [newest] }: Situation): readonly string[] => {
+  if (newest === undefined) return [];
+  const flows = [...spec.inbound, ...spec.outbound].flatMap(({ container }) => container ?? []);
+  const named = new Set([...(spec.containers ?? []).map(({ name }) => name), ...flows]);
+  return [...named].filter((name) => !newest.observed.containerNames.includes(name));
+};
+
+/** Assumptions in the place of something that a cluster could tell and did not. */
+const unverified: ReadonlySet<AssumptionKind> = new Set(['EndpointsUnresolved', 'ClientsUnresolved', 'NodeUnknown']);
+
+const unknownsOf = ({ plan }: Planned): readonly string[] => [
+  ...plan.assumptions.filter(({ kind }) => unverified.has(kind)).map(assumptionText),
+  ...plan.limits
+    .filter(({ status, kind }) => status === 'Unknown' && kind !== 'Advice')
+    .map(({ limit, needed }) => `${limit} is Unknown, ${numberText(needed)} needed`),
+];
+
+const fits = (planned: Planned): Verdict => {
+  const { declared, planned: withHeadroom, reachable } = planned.plan.connections;
+  const numbers = `${numberText(declared)} connections per pod are declared, ${numberText(withHeadroom)} are planned for, ${numberText(reachable)} can be reached`;
+  const unknowns = unknownsOf(planned);
+  return unknowns.length === 0
+    ? { status: 'True', reason: 'PlanFits', message: `${numbers}.` }
+    : { status: 'True', reason: 'AssumptionsUnverified', message: `${numbers}, unless: ${listed(unknowns)}.` };
+};
+
+/** Whether the plan reaches what is declared. */
+export const feasibleVerdict = (situation: Situation, planned: Planned): Verdict => {
+  const destinations = missingDestinations(situation);
+  if (destinations.length > 0)
+    return { status: 'Unknown', reason: 'DestinationNotFound', message: `${listed(destinations)}.` };
+  const containers = missingContainers(situation);
+  if (containers.length > 0) {
+    const pod = situation.pods[0]?.name ?? '';
+    return {
+      status: 'Unknown',
+      reason: 'ContainerNotFound',
+      message: `Pod ${pod} has no container ${listed(containers)}.`,
+    };
+  }
+  const { bindingLimit } = planned.plan;
+  if (bindingLimit === undefined) return fits(planned);
+  const { message, remedy } = explainBinding(planned.demand, bindingLimit);
+  return { status: 'False', reason: 'LimitBinds', message: `${message}. Remedy: ${remedy}.` };
+};

@@ -1,0 +1,75 @@
+import type { ConnectionBudget } from '../api/budget-object.ts';
+import type { Observed } from '../api/demand.ts';
+import { budgetsSelecting } from '../api/selector.ts';
+import type { NodeFacts } from '../planner/demand.ts';
+import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
+import { matchingPods, nodeFactsFor, observedNow, podFactsOf } from './observe.ts';
+import { type Memory, settle, type Settled } from './settle.ts';
+import type { MatchingPod, Rival } from './situation.ts';
+
+/** What the webhook asks for; every replica answers, whether it leads or not. */
+export interface Surroundings {
+  readonly budgetsIn: (namespace: string) => readonly ConnectionBudget[];
+  readonly observedFor: (budget: ConnectionBudget) => Observed;
+  readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
+  readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
+}
+
+/** What was observed of each budget, with what it remembers of the last ten minutes. */
+export interface Observations extends Surroundings {
+  readonly settledFor: (budget: ConnectionBudget) => Settled;
+  readonly forget: (key: string) => void;
+}
+
+export const createObservations = (cluster: Cluster, nowMs: () => number): Observations => {
+  const memories = new Map<string, { readonly uid: string; readonly memory: Memory }>();
+  const settledFor = (budget: ConnectionBudget): Settled => {
+    const key = budgetKey(budget);
+    const known = memories.get(key);
+    const memory: Memory = known?.uid === budget.uid ? known.memory : new Map();
+    const settled = settle(memory, observedNow(cluster, budget, matchingPods(cluster, budget)), nowMs());
+    // A budget that is only being admitted is not remembered: nobody would forget it.
+    if (cluster.budget(key)?.uid === budget.uid) memories.set(key, { uid: budget.uid, memory: settled.memory });
+    return settled;
+  };
+  return {
+    settledFor,
+    forget: (key) => memories.delete(key),
+    budgetsIn: (namespace) => validBudgets(cluster, namespace),
+    observedFor: (budget) => settledFor(budget).observed,
+    nodeFactsFor: (budget) => nodeFactsFor(cluster, matchingPods(cluster, budget)),
+    namespaceLabels: cluster.namespaceLabels,
+  };
+};
+
+const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
+  [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
+
+/** The other valid budgets that select some of these pods. */
+export const rivalsOf = (cluster: Cluster, budget: ConnectionBudget, pods: readonly ClusterPod[]): readonly Rival[] => {
+  const all = validBudgets(cluster, budget.namespace);
+  const rivals = new Map<string, Rival>();
+  for (const pod of pods) {
+    const selecting = budgetsSelecting(all, pod.labels).map(({ name }) => name);
+    const own = selecting.indexOf(budget.name);
+    for (const [rank, name] of selecting.entries()) {
+      if (rank !== own) rivals.set(name, { name, wins: rank < own, pods: (rivals.get(name)?.pods ?? 0) + 1 });
+    }
+  }
+  return [...rivals.values()];
+};
+
+/** A pod with what the agent of its node says of it. */
+export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
+  const node = pod.nodeName === undefined ? undefined : cluster.connectionNode(pod.nodeName);
+  return {
+    name: pod.name,
+    isRunning: pod.isRunning,
+    nodeName: pod.nodeName,
+    observed: podFactsOf(cluster, pod),
+    ownSysctls: pod.ownSysctls,
+    sectionHash: pod.sectionHash,
+    report: node?.pods.find(({ uid }) => uid === pod.uid),
+    hasAgent: node?.agent?.connected === true,
+  };
+};

@@ -1,0 +1,111 @@
+import type { ConnectionBudget } from '../api/budget-object.ts';
+import type { ConnectionBudgetSpec } from '../api/connection-budget.ts';
+import type { Observed, ObservedPod, ObservedService } from '../api/demand.ts';
+import { admitsReservedPorts } from '../api/observed-pod.ts';
+import { observedServiceFor } from '../api/observed-service.ts';
+import { selects } from '../api/selector.ts';
+import type { NodeFacts } from '../planner/demand.ts';
+import type { Cluster, ClusterPod, ServiceSlice } from './cluster.ts';
+
+/** Questions about a budget's surroundings, answered from what was seen last. */
+
+/** The pods that the selector means, newest first; those that nobody may touch are left alone. */
+export const matchingPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
+  [...cluster.podsIn(namespace)]
+    .filter((pod) => !pod.isLeftAlone && selects(spec.selector, pod.labels))
+    .toSorted(newestFirst);
+
+const newestFirst = (a: ClusterPod, b: ClusterPod): number =>
+  b.createdAt === a.createdAt ? (a.name < b.name ? -1 : 1) : b.createdAt < a.createdAt ? -1 : 1;
+
+const scaleOf = (pods: readonly ClusterPod[]): Observed['scale'] => {
+  if (pods.length === 0) return undefined;
+  const placed = pods.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]));
+  const perNode = Map.groupBy(placed, (node) => node);
+  return { pods: pods.length, podsPerNode: Math.max(1, ...[...perNode.values()].map(({ length }) => length)) };
+};
+
+/** `namespace/name` of every Service that an outbound flow reaches. */
+export const serviceKeysOf = ({ namespace, spec }: ConnectionBudget): readonly string[] =>
+  spec.outbound.flatMap(({ destination: { service } }) =>
+    service === undefined ? [] : [`${service.namespace ?? namespace}/${service.name}`],
+  );
+
+/** A Service of two address families has every endpoint twice; a client reaches it by one of them. */
+const slicesOfOneFamily = (slices: readonly ServiceSlice[]): readonly ServiceSlice[] => {
+  const [first] = slices;
+  const family = slices.some(({ addressType }) => addressType === 'IPv4') ? 'IPv4' : first?.addressType;
+  return slices.filter(({ addressType }) => addressType === family);
+};
+
+const servicesOf = (cluster: Cluster, budget: ConnectionBudget): ReadonlyMap<string, ObservedService> => {
+  const services = new Map<string, ObservedService>();
+  for (const key of serviceKeysOf(budget)) {
+    const service = cluster.service(key);
+    if (service === undefined) continue;
+    services.set(key, observedServiceFor(service, slicesOfOneFamily([...cluster.slicesOf(key)])));
+  }
+  return services;
+};
+
+const readyClients = (cluster: Cluster, { namespace, spec }: ConnectionBudget): ReadonlyMap<string, number> => {
+  const ready = new Map<string, number>();
+  for (const { name, clients } of spec.inbound) {
+    const selector = clients?.podSelector;
+    if (selector === undefined) continue;
+    const pods = [...cluster.podsIn(namespace)];
+    ready.set(name, pods.filter((pod) => pod.isReady && selects(selector, pod.labels)).length);
+  }
+  return ready;
+};
+
+/** The Pod Security level belongs to the namespace and may change while the pod lives. */
+export const podFactsOf = (cluster: Cluster, pod: ClusterPod): ObservedPod => ({
+  ...pod.observed,
+  kubeletReservesPorts: admitsReservedPorts(cluster.namespaceLabels(pod.namespace) ?? {}),
+});
+
+/** What is seen of a budget's surroundings now; its pod is the newest one that matches. */
+export const observedNow = (cluster: Cluster, budget: ConnectionBudget, pods: readonly ClusterPod[]): Observed => ({
+  namespace: budget.namespace,
+  scale: scaleOf(pods),
+  services: servicesOf(cluster, budget),
+  clientPods: readyClients(cluster, budget),
+  pod: pods[0] === undefined ? undefined : podFactsOf(cluster, pods[0]),
+});
+
+const smallest = (values: readonly (number | undefined)[]): number | undefined => {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+};
+
+/** The smallest value of each field; a field that no node tells is Unknown. */
+export const smallestFacts = (facts: readonly NodeFacts[]): NodeFacts | undefined => {
+  if (facts.length === 0) return undefined;
+  const soft = smallest(facts.map(({ runtimeNofile }) => runtimeNofile?.soft));
+  const hard = smallest(facts.map(({ runtimeNofile }) => runtimeNofile?.hard));
+  return {
+    kernelRelease: facts.length === 1 ? facts[0]?.kernelRelease : undefined,
+    nrOpen: smallest(facts.map(({ nrOpen }) => nrOpen)),
+    fileMax: smallest(facts.map(({ fileMax }) => fileMax)),
+    conntrackMax: smallest(facts.map(({ conntrackMax }) => conntrackMax)),
+    tcpMemMaximumPages: smallest(facts.map(({ tcpMemMaximumPages }) => tcpMemMaximumPages)),
+    epollMaxUserWatches: smallest(facts.map(({ epollMaxUserWatches }) => epollMaxUserWatches)),
+    maxTwBuckets: smallest(facts.map(({ maxTwBuckets }) => maxTwBuckets)),
+    memoryBytes: smallest(facts.map(({ memoryBytes }) => memoryBytes)),
+    runtimeNofile: soft === undefined || hard === undefined ? undefined : { soft, hard },
+    settableNofile: smallest(facts.map(({ settableNofile }) => settableNofile)),
+  };
+};
+
+/** The nodes where matching pods are; before there are any, all nodes that have an agent. */
+export const nodeFactsFor = (cluster: Cluster, pods: readonly ClusterPod[]): NodeFacts | undefined => {
+  const names = new Set(pods.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName])));
+  const statuses = names.size === 0 ? [...cluster.connectionNodes()] : [...names].map(cluster.connectionNode);
+  return smallestFacts(statuses.flatMap((status) => (status === undefined ? [] : [status.facts])));
+};
+
+/** Every selector of a budget that means pods of its namespace. */
+export const meansPod = (spec: ConnectionBudgetSpec, labels: ClusterPod['labels']): boolean =>
+  selects(spec.selector, labels) ||
+  spec.inbound.some(({ clients }) => clients?.podSelector !== undefined && selects(clients.podSelector, labels));

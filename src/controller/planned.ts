@@ -1,0 +1,57 @@
+import { demandFor } from '../api/demand.ts';
+import { planSectionFor } from '../api/plan-section.ts';
+import { type PlanSection, sectionHash } from '../api/pod-annotation.ts';
+import type { Demand } from '../planner/demand.ts';
+import { plan as planFor, type Plan } from '../planner/plan.ts';
+import type { MatchingPod, Situation } from './situation.ts';
+
+export interface Planned {
+  readonly demand: Demand;
+  readonly plan: Plan;
+  readonly section: PlanSection;
+  readonly hash: string;
+}
+
+/** What a pod like this one gets today; without one, what the budget alone asks for. */
+export const plannedFor = (situation: Situation, pod: MatchingPod | undefined): Planned => {
+  const { budget, observed, facts } = situation;
+  const demand = demandFor(budget.spec, { ...observed, pod: pod?.observed });
+  const plan = planFor(demand, facts);
+  const own =
+    pod === undefined ? {} : { pod: { containerNames: pod.observed.containerNames, ownSysctls: pod.ownSysctls } };
+  // The key is no part of what is hashed.
+  const section = planSectionFor({ budget, plan, keyId: 'unsigned', ...own });
+  return { demand, plan, section, hash: sectionHash(section) };
+};
+
+const kindOf = ({ observed, ownSysctls }: MatchingPod): string =>
+  JSON.stringify([observed, [...observed.memoryLimitBytes], [...ownSysctls]]);
+
+export interface PodState extends MatchingPod {
+  /** It carries what it would get today. */
+  readonly isCurrent: boolean;
+  /** It does, and its agent saw it with that. */
+  readonly isVerified: boolean;
+}
+
+/** The running pods and how far each is. Pods of one template are planned once. */
+export const podStatesFor = (situation: Situation): readonly PodState[] => {
+  const hashes = new Map<string, string>();
+  const currentHash = (pod: MatchingPod): string => {
+    const kind = kindOf(pod);
+    const hash = hashes.get(kind) ?? plannedFor(situation, pod).hash;
+    hashes.set(kind, hash);
+    return hash;
+  };
+  return situation.pods
+    .filter(({ isRunning }) => isRunning)
+    .map((pod) => {
+      const isCurrent = pod.sectionHash === currentHash(pod);
+      const { report } = pod;
+      return {
+        ...pod,
+        isCurrent,
+        isVerified: isCurrent && report?.verified === true && report.sectionHash === pod.sectionHash,
+      };
+    });
+};

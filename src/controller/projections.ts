@@ -1,0 +1,81 @@
+import { parseConnectionBudget } from '../api/budget-object.ts';
+import { connectionBudgetStatus } from '../api/budget-status.ts';
+import { type ConnectionNodeStatus, connectionNodeStatus } from '../api/connection-node.ts';
+import { enabledLabel, planAnnotation } from '../api/names.ts';
+import { observedPodFor, ownSysctlsOf } from '../api/observed-pod.ts';
+import { parseEndpointSlice, parseService, serviceNameLabel, type ServiceObject } from '../api/observed-service.ts';
+import { decodeAnnotation, sectionHash } from '../api/pod-annotation.ts';
+import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
+import type { CustomObject } from './resources.ts';
+import type { ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
+
+/** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
+
+export const projectBudget = (object: CustomObject): StoredBudget => {
+  const { namespace = '', name = '', uid = '', generation = 0, resourceVersion = '' } = object.metadata ?? {};
+  return {
+    namespace,
+    name,
+    uid,
+    generation,
+    resourceVersion,
+    parsed: parseConnectionBudget(object),
+    status: connectionBudgetStatus.safeParse(object.status).data,
+  };
+};
+
+const carriedHash = (pod: Pod): string | undefined => {
+  const annotation = pod.metadata?.annotations?.[planAnnotation];
+  if (annotation === undefined) return undefined;
+  const decoded = decodeAnnotation(annotation);
+  return 'section' in decoded ? sectionHash(decoded.section) : undefined;
+};
+
+const hasEnded = ({ metadata, status }: Pod): boolean =>
+  metadata?.deletionTimestamp !== undefined || status?.phase === 'Succeeded' || status?.phase === 'Failed';
+
+/** As the webhook leaves them: Windows has no such limits, a static pod's mirror must stay as its file is. */
+const isLeftAlone = ({ metadata, spec }: Pod): boolean =>
+  spec?.os?.name === 'windows' || metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
+
+/** undefined for a pod that has ended or is ending: nothing is planned for it any more. */
+export const projectPod = (pod: Pod): ClusterPod | undefined => {
+  if (hasEnded(pod)) return undefined;
+  const { namespace = '', name = '', uid = '', creationTimestamp = '', labels = {} } = pod.metadata ?? {};
+  return {
+    namespace,
+    name,
+    uid,
+    createdAt: creationTimestamp,
+    labels,
+    nodeName: pod.spec?.nodeName,
+    isRunning: pod.status?.phase === 'Running',
+    isReady: (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
+    isLeftAlone: isLeftAlone(pod),
+    observed: observedPodFor(pod, {}),
+    ownSysctls: ownSysctlsOf(pod),
+    sectionHash: carriedHash(pod),
+  };
+};
+
+export const projectService = (service: Service): ServiceObject | undefined => parseService(service);
+
+export const projectSlice = (slice: EndpointSlice): ServiceSlice | undefined => {
+  const { namespace = '', labels = {} } = slice.metadata ?? {};
+  const parsed = parseEndpointSlice(slice);
+  const service = labels[serviceNameLabel];
+  if (parsed === undefined || service === undefined) return undefined;
+  return { ...parsed, serviceKey: `${namespace}/${service}`, addressType: slice.addressType };
+};
+
+/** Whether the webhook sees the namespace, and its Pod Security level. */
+export const projectNamespace = (namespace: KubeObject): NamespaceLabels =>
+  Object.fromEntries(
+    Object.entries(namespace.metadata?.labels ?? {}).filter(
+      ([key]) => key === enabledLabel || key.startsWith('pod-security.kubernetes.io/enforce'),
+    ),
+  );
+
+/** A ConnectionNode without a readable status has no agent, as if it were not there. */
+export const projectConnectionNode = (object: CustomObject): ConnectionNodeStatus | undefined =>
+  connectionNodeStatus.safeParse(object.status).data;

@@ -1,0 +1,166 @@
+import { type KubeClient, writingOnlyWhile } from '../kube/client.ts';
+import type { KubeConfig } from '../kube/kube-config.ts';
+import { type ElectionReport, runAsLeader, type Term } from '../kube/lease.ts';
+import type { LeaseTiming } from '../kube/lease-record.ts';
+import type { WatchReport } from '../kube/list-watch.ts';
+import { startWorkQueue } from '../kube/work-queue.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type Caches, startCaches } from './caches.ts';
+import { type ControllerMetrics, controllerMetrics } from './controller-metrics.ts';
+import { createObservations, type Observations, type Surroundings } from './observations.ts';
+import { type LeadersTerm, startTerm } from './term.ts';
+
+export interface ControllerOptions {
+  readonly config: KubeConfig;
+  readonly client: KubeClient;
+  /** Where the Lease is. */
+  readonly namespace: string;
+  /** Who we are in the Lease and in Events, e.g. the pod's name. */
+  readonly identity: string;
+  readonly leaseTiming?: LeaseTiming;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Ends the writing: the Lease is given back. */
+  readonly leadSignal: AbortSignal;
+  /** Ends the watching, and with it the answers; after `leadSignal`. */
+  readonly signal: AbortSignal;
+}
+
+export interface Controller {
+  /** Kept by every replica, for the webhook answers from it. */
+  readonly surroundings: Surroundings;
+  /** Resolves when the answers are whole, or the watching ended before. */
+  readonly synced: Promise<void>;
+  /** Kinds that were not listed yet. */
+  readonly unsynced: () => readonly string[];
+  readonly isLeading: () => boolean;
+  /** Resolves when the Lease was given back; rejects when leading failed of itself. */
+  readonly retired: Promise<void>;
+  /** Resolves when the watches have ended. */
+  readonly stopped: Promise<void>;
+}
+
+export const leaseName = 'connectionbudget-controller';
+
+/** Changes that come together, such as those of a rollout, are looked at together. */
+const gatherMs = 100;
+
+interface Running {
+  readonly options: ControllerOptions;
+  readonly metrics: ControllerMetrics;
+  readonly caches: Caches;
+  readonly observations: Observations;
+  term: LeadersTerm | undefined;
+}
+
+/** Observes always, and writes while it leads. */
+export const startController = (options: ControllerOptions): Controller => {
+  const { client, signal, logger } = options;
+  const metrics = controllerMetrics(options.metrics);
+  const sampling = startWorkQueue({
+    workers: 1,
+    signal,
+    work: async (key) => sample(running, key),
+    failed: (failure) => logger.error(failure, 'a budget could not be observed'),
+  });
+  const caches = startCaches({
+    client,
+    signal,
+    touched: (key) => sampling.add(key, { afterMs: gatherMs }),
+    nodeReported: (name) => running.term?.nodeReported(name),
+    report: (resource, report) => watchReported({ logger, metrics, resource }, report),
+  });
+  const observations = createObservations(caches.cluster, () => Date.now());
+  const running: Running = { options, metrics, caches, observations, term: undefined };
+  metrics.leading(false);
+  return {
+    surroundings: observations,
+    synced: caches.synced,
+    unsynced: caches.unsynced,
+    isLeading: () => running.term !== undefined,
+    retired: standForElection(running),
+    stopped: Promise.all([caches.stopped, sampling.drained]).then(() => undefined),
+  };
+};
+
+/** Every replica remembers what it saw, so that each plans the same; the leader goes on to write. */
+const sample = (running: Running, key: string): Record<string, never> => {
+  const { caches, observations, term } = running;
+  const budget = caches.cluster.budget(key)?.parsed.budget;
+  if (budget === undefined) observations.forget(key);
+  else observations.settledFor(budget);
+  term?.budgetTouched(key);
+  return {};
+};
+
+const standForElection = async (running: Running): Promise<void> => {
+  const { config, namespace, identity, leaseTiming, leadSignal, logger } = running.options;
+  await runAsLeader({
+    config,
+    namespace,
+    name: leaseName,
+    identity,
+    ...(leaseTiming === undefined ? {} : { timing: leaseTiming }),
+    lead: (term) => lead(running, term),
+    report: (report) => electionReported(logger, report),
+    signal: leadSignal,
+  });
+};
+
+const lead = async (running: Running, { signal, holds }: Term): Promise<void> => {
+  const { options, metrics, caches, observations } = running;
+  const { identity, logger } = options;
+  await caches.synced;
+  const client = writingOnlyWhile(holds, options.client);
+  const { cluster } = caches;
+  running.term = startTerm({ client, identity, logger, metrics, cluster, observations, signal });
+  metrics.leading(true);
+  try {
+    await running.term.ended;
+  } finally {
+    running.term = undefined;
+    metrics.leading(false);
+  }
+};
+
+const electionReported = (logger: Logger, report: ElectionReport): void => {
+  switch (report.type) {
+    case 'Following':
+      logger.debug(report, 'another replica leads');
+      break;
+    case 'Leading':
+    case 'Released':
+      logger.info(report, 'the leadership changed');
+      break;
+    case 'Lost':
+    case 'CallFailed':
+    case 'LeadFailed':
+      logger.warn(report, 'the leadership is in doubt');
+      break;
+  }
+};
+
+interface Reporting {
+  readonly logger: Logger;
+  readonly metrics: ControllerMetrics;
+  readonly resource: string;
+}
+
+const watchReported = ({ logger, metrics, resource }: Reporting, report: WatchReport): void => {
+  switch (report.type) {
+    case 'Listed':
+      logger.info({ resource, objects: report.objects }, 'all objects were listed');
+      break;
+    case 'Interrupted': {
+      const { error, retryInMs, relists } = report;
+      metrics.watchInterrupted(resource, error.kind);
+      logger.warn({ resource, error, retryInMs, relists }, 'a watch was interrupted');
+      break;
+    }
+    case 'ProjectionFailed':
+    case 'HandlerFailed':
+      logger.error({ resource, key: report.key, error: report.error }, 'an object could not be taken in');
+      break;
+  }
+};

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import type { ConditionStatus } from '../api/conditions.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Happening } from '../kube/event.ts';
+import { isKubeError } from '../kube/kube-error.ts';
+import { startWorkQueue, type WorkResult } from '../kube/work-queue.ts';
+import type { Logger } from '../observability/logger.ts';
+import { createWriter, regardingBudget, type Writer } from './apply.ts';
+import type { ControllerMetrics } from './controller-metrics.ts';
+import { decide, type Surveyed } from './decide.ts';
+import { podWarningFor, type Transition } from './transitions.ts';
+
+export interface TermOptions extends Surveyed {
+  /** Writes only while the Lease is held. */
+  readonly client: KubeClient;
+  readonly identity: string;
+  readonly logger: Logger;
+  readonly metrics: ControllerMetrics;
+  /** Fires when the term ends. */
+  readonly signal: AbortSignal;
+}
+
+/** The work of the leader: from being elected to the end of the last write. */
+export interface LeadersTerm {
+  readonly budgetTouched: (key: string) => void;
+  readonly nodeReported: (name: string) => void;
+  readonly ended: Promise<void>;
+}
+
+const workers = 4;
+
+const kindOf = (error: unknown): string => (isKubeError(error) ? error.kind : 'Internal');
+
+export const startTerm = (options: TermOptions): LeadersTerm => {
+  const { signal, metrics, logger, cluster } = options;
+  const term: Term = { ...options, writer: createWriter(options), ready: new Map(), told: new Map() };
+  const failed = (failure: { readonly key: string; readonly error: unknown; readonly retryInMs: number }): void => {
+    metrics.failed(kindOf(failure.error));
+    logger.warn(failure, 'the reconciliation failed and is tried again');
+  };
+  const budgetQueue = startWorkQueue({ workers, signal, failed, work: (key) => workOnBudget(term, key) });
+  const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
+  for (const key of cluster.budgetKeys()) budgetQueue.add(key);
+  for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
+  return {
+    budgetTouched: (key) => {
+      budgetQueue.add(key);
+      metrics.queued(budgetQueue.waiting());
+    },
+    nodeReported: (name) => nodeQueue.add(name),
+    ended: Promise.all([budgetQueue.drained, nodeQueue.drained]).then(() => undefined),
+  };
+};
+
+interface Term extends TermOptions {
+  readonly writer: Writer;
+  readonly ready: Map<string, ConditionStatus>;
+  /** What was told of each node's pods, so that it is told once. */
+  readonly told: Map<string, ReadonlySet<string>>;
+}
+
+const workOnBudget = async (term: Term, key: string): Promise<WorkResult> => {
+  const startedMs = performance.now();
+  const seconds = (): number => (performance.now() - startedMs) / 1000;
+  try {
+    const { result, again } = await reconcileBudget(term, key);
+    term.metrics.reconciled(result, seconds());
+    return again;
+  } catch (error) {
+    term.metrics.reconciled('Failed', seconds());
+    throw error;
+  } finally {
+    term.metrics.budgets(term.ready.values());
+  }
+};
+
+interface Reconciled {
+  readonly result: 'Written' | 'Unchanged';
+  readonly again: WorkResult;
+}
+
+const reconcileBudget = async (term: Term, key: string): Promise<Reconciled> => {
+  const { writer, ready, cluster, logger } = term;
+  const budget = cluster.budget(key);
+  if (budget === undefined) {
+    writer.forget(key);
+    ready.delete(key);
+    return { result: 'Unchanged', again: {} };
+  }
+  const reconcileID = randomUUID();
+  const decision = decide(term, budget, { previous: writer.storedStatus(budget), now: new Date() });
+  const { status, transitions, againAfterMs } = decision;
+  const result = await writer.writeStatus(budget, status);
+  const readyNow = status.conditions.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
+  ready.set(key, readyNow);
+  if (result === 'Written') {
+    const { namespace, name, generation } = budget;
+    logger.info({ reconcileID, namespace, budget: name, generation, ready: readyNow }, 'the status was written');
+    for (const transition of transitions) await tell(term, regardingBudget(budget), transition);
+  }
+  return { result, again: againAfterMs === undefined ? {} : { againAfterMs } };
+};
+
+/** An Event is for people: one that cannot be written is counted and does not hold up the status. */
+const tell = async (term: Term, regarding: Happening['regarding'], transition: Transition): Promise<boolean> => {
+  try {
+    await term.writer.tell(regarding, transition);
+    return true;
+  } catch (error) {
+    term.metrics.eventFailed(kindOf(error));
+    term.logger.warn({ error, reason: transition.reason, name: regarding.name }, 'an Event could not be written');
+    return false;
+  }
+};
+
+const workOnNode = async (term: Term, name: string): Promise<WorkResult> => {
+  const before = term.told.get(name) ?? new Set();
+  const told = new Set<string>();
+  for (const report of term.cluster.connectionNode(name)?.pods ?? []) {
+    const warning = podWarningFor(report);
+    if (warning === undefined) continue;
+    const regarding = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      namespace: report.namespace,
+      name: report.name,
+      uid: report.uid,
+    };
+    if (before.has(warning.id) || (await tell(term, regarding, warning))) told.add(warning.id);
+  }
+  if (told.size === 0) term.told.delete(name);
+  else term.told.set(name, told);
+  return {};
+};

@@ -1,0 +1,173 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ConnectionNodeStatus } from '../api/connection-node.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { type ListWatchOptions, startListWatch, type WatchCache, type WatchReport } from '../kube/list-watch.ts';
+import type { ServiceObject } from '../api/observed-service.ts';
+import { endpointSlices, type KubeObject, namespaces, nodes, pods, services } from '../kube/resources.ts';
+import type { Affected } from './affected.ts';
+import type { ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
+import type { Grouped } from './grouped.ts';
+import { serviceKeysOf } from './observe.ts';
+import {
+  projectBudget,
+  projectConnectionNode,
+  projectNamespace,
+  projectPod,
+  projectService,
+  projectSlice,
+} from './projections.ts';
+import { budgets, connectionNodes } from './resources.ts';
+
+/** One watch for each kind: what is kept of it, how it is indexed, and whom a change concerns. */
+
+export interface CachesOptions {
+  readonly client: KubeClient;
+  /** A budget that has to be looked at again, also when it is gone. */
+  readonly touched: (budgetKey: string) => void;
+  /** A node whose agent has reported. */
+  readonly nodeReported: (name: string) => void;
+  readonly report: (resource: string, report: WatchReport) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface Indices {
+  readonly budgets: Grouped<StoredBudget>;
+  readonly budgetsByService: Grouped<string>;
+  readonly pods: Grouped<ClusterPod>;
+  readonly slices: Grouped<ServiceSlice>;
+}
+
+export interface Watching {
+  readonly options: CachesOptions;
+  readonly indices: Indices;
+  readonly affected: Affected;
+}
+
+type Watch<Wire extends KubeObject, T> = Pick<
+  ListWatchOptions<Wire, T>,
+  'resource' | 'project' | 'handlers' | 'metadataOnly'
+>;
+
+const follow = <Wire extends KubeObject, T>({ options }: Watching, watch: Watch<Wire, T>): WatchCache<T> =>
+  startListWatch<Wire, T>({
+    ...watch,
+    client: options.client,
+    signal: options.signal,
+    report: (report) => options.report(watch.resource.plural, report),
+  });
+
+export const watchBudgets = (watching: Watching): WatchCache<StoredBudget> => {
+  const { indices, affected } = watching;
+  const dropServices = (key: string, { parsed }: StoredBudget): void => {
+    for (const service of parsed.budget === undefined ? [] : serviceKeysOf(parsed.budget))
+      indices.budgetsByService.remove(key, service);
+  };
+  return follow(watching, {
+    resource: budgets,
+    project: projectBudget,
+    handlers: {
+      upserted: (key, value, previous) => {
+        if (previous !== undefined) dropServices(key, previous);
+        for (const service of value.parsed.budget === undefined ? [] : serviceKeysOf(value.parsed.budget))
+          indices.budgetsByService.put(key, service, key);
+        indices.budgets.put(key, value.namespace, value);
+        affected.byBudget(key, value, previous);
+      },
+      deleted: (key, value) => {
+        dropServices(key, value);
+        indices.budgets.remove(key, value.namespace);
+        affected.byBudget(key, value, undefined);
+      },
+    },
+  });
+};
+
+export const watchPods = (watching: Watching): WatchCache<ClusterPod> => {
+  const { indices, affected } = watching;
+  return follow(watching, {
+    resource: pods,
+    project: projectPod,
+    handlers: {
+      upserted: (key, value, previous) => {
+        indices.pods.put(key, value.namespace, value);
+        if (isDeepStrictEqual(value, previous)) return;
+        affected.byPod(value);
+        if (previous !== undefined && !isDeepStrictEqual(value.labels, previous.labels)) affected.byPod(previous);
+      },
+      deleted: (key, value) => {
+        indices.pods.remove(key, value.namespace);
+        affected.byPod(value);
+      },
+    },
+  });
+};
+
+export const watchSlices = (watching: Watching): WatchCache<ServiceSlice> => {
+  const { indices, affected } = watching;
+  return follow(watching, {
+    resource: endpointSlices,
+    project: projectSlice,
+    handlers: {
+      upserted: (key, value, previous) => {
+        if (isDeepStrictEqual(value, previous)) {
+          indices.slices.put(key, value.serviceKey, value);
+          return;
+        }
+        if (previous !== undefined) indices.slices.remove(key, previous.serviceKey);
+        indices.slices.put(key, value.serviceKey, value);
+        affected.byService(value.serviceKey);
+        if (previous !== undefined && previous.serviceKey !== value.serviceKey) affected.byService(previous.serviceKey);
+      },
+      deleted: (key, value) => {
+        indices.slices.remove(key, value.serviceKey);
+        affected.byService(value.serviceKey);
+      },
+    },
+  });
+};
+
+export const watchServices = (watching: Watching): WatchCache<ServiceObject> =>
+  follow(watching, {
+    resource: services,
+    project: projectService,
+    handlers: { upserted: watching.affected.byService, deleted: watching.affected.byService },
+  });
+
+export const watchNamespaces = (watching: Watching): WatchCache<NamespaceLabels> =>
+  follow(watching, {
+    resource: namespaces,
+    metadataOnly: true,
+    project: projectNamespace,
+    handlers: {
+      upserted: (name, labels, previous) => {
+        if (!isDeepStrictEqual(labels, previous)) watching.affected.byNamespace(name);
+      },
+    },
+  });
+
+/** Only whether a node is there: its agent may be gone with it and its ConnectionNode stay. */
+export const watchNodes = (watching: Watching): WatchCache<true> =>
+  follow(watching, {
+    resource: nodes,
+    metadataOnly: true,
+    project: () => true as const,
+    handlers: {
+      upserted: (_key, _present, previous) => {
+        if (previous === undefined) watching.affected.byNodeFacts();
+      },
+      deleted: watching.affected.byNodeFacts,
+    },
+  });
+
+export const watchConnectionNodes = (watching: Watching): WatchCache<ConnectionNodeStatus> =>
+  follow(watching, {
+    resource: connectionNodes,
+    project: projectConnectionNode,
+    handlers: {
+      upserted: (name, status, previous) => {
+        watching.affected.byConnectionNode(status, previous);
+        watching.options.nodeReported(name);
+      },
+      deleted: watching.affected.byNodeFacts,
+    },
+  });

@@ -1,0 +1,16 @@
+/** Pieces of the sentences in conditions. */
+
+/** A list map of the CRD takes messages of at most 1024 characters. */
+const longestMessage = 1024;
+
+export const shortened = (text: string): string =>
+  text.length <= longestMessage ? text : `${text.slice(0, longestMessage - 1)}…`;
+
+/** "1 pod", "3 pods" */
+export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** "a, b, c and 4 more" */
+export const listed = (names: readonly string[], most = 3): string => {
+  const shown = names.slice(0, most).join(', ');
+  return names.length <= most ? shown : `${shown} and ${names.length - most} more`;
+};
