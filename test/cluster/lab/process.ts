@@ -13,18 +13,20 @@ import { hasCode, LabError } from './lab-error.ts';
 const recordSchema = z.object({ pid: z.int().positive(), startTicks: z.string(), bootId: z.string() });
 export type ProcessRecord = Readonly<z.infer<typeof recordSchema>>;
 
-export type DaemonSpec = {
-  readonly name: string;
-  readonly file: string;
-  readonly args: readonly string[];
+const specSchema = z.object({
+  name: z.string(),
+  file: z.string(),
+  args: z.array(z.string()).readonly(),
   /** Parent: the kernel kills it with the thread that started it (prctl(2), PR_SET_PDEATHSIG). */
-  readonly lifetime: 'Parent' | 'Detached';
-  readonly environment?: Readonly<Record<string, string>>;
-};
+  lifetime: z.enum(['Parent', 'Detached']),
+  /** Added to our own environment. */
+  environment: z.record(z.string(), z.string()).default({}),
+});
+export type DaemonSpec = Readonly<z.input<typeof specSchema>>;
 
-export type DaemonDirectories = { readonly run: string; readonly logs: string };
+type DaemonDirectories = { readonly run: string; readonly logs: string };
 
-export function daemonDirectories(dir: string): DaemonDirectories {
+function daemonDirectories(dir: string): DaemonDirectories {
   return { run: join(dir, 'run'), logs: join(dir, 'logs') };
 }
 
@@ -39,7 +41,8 @@ export async function startDaemon(dir: string, spec: DaemonSpec): Promise<Proces
   const startTicks = readStartTicks(pid);
   if (startTicks === undefined) throw exited(dir, spec.name);
   const record = { pid, startTicks, bootId: readBootId() };
-  writeRecord(run, spec.name, record);
+  writeJson(join(run, `${spec.name}.spec`), spec);
+  writeJson(join(run, `${spec.name}.json`), record);
   return record;
 }
 
@@ -64,6 +67,13 @@ export async function stopDaemon(dir: string, name: string, graceMs = 5000): Pro
   const record = findDaemon(dir, name);
   if (record !== undefined) await stopProcess(record, graceMs);
   rmSync(join(daemonDirectories(dir).run, `${name}.json`), { force: true });
+}
+
+/** Starts the daemon again with the command line that it was last started with; a running one is stopped first. */
+export async function restartDaemon(dir: string, name: string): Promise<ProcessRecord> {
+  const spec = specSchema.parse(JSON.parse(readFileSync(join(daemonDirectories(dir).run, `${name}.spec`), 'utf8')));
+  await stopDaemon(dir, name);
+  return startDaemon(dir, spec);
 }
 
 /** Throws LabError DaemonExited with the end of its log when it does not run any more. */
@@ -144,9 +154,8 @@ function readRecord(file: string): ProcessRecord | undefined {
   }
 }
 
-function writeRecord(run: string, name: string, record: ProcessRecord): void {
-  const file = join(run, `${name}.json`);
-  writeFileSync(`${file}.new`, JSON.stringify(record));
+function writeJson(file: string, value: unknown): void {
+  writeFileSync(`${file}.new`, JSON.stringify(value));
   renameSync(`${file}.new`, file);
 }
 
