@@ -11,7 +11,7 @@ export const noPods: Verdict = { status: 'Unknown', reason: 'NoPods', message: '
 export const appliedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: readonly PodState[]): Verdict => {
   const { namespace, spec } = budget;
   const current = states.filter(({ isCurrent }) => isCurrent).length;
-  const share = `${current} of ${counted(states.length, 'running pod')} carry the current plan`;
+  const share = `${current} of ${states.length} running pods carry the current plan`;
   if (spec.updatePolicy.mode === 'Off')
     return { status: 'False', reason: 'ModeOff', message: `Mode Off only plans: no pod is changed; ${share}.` };
   if (!isNamespaceEnabled) {
@@ -55,7 +55,7 @@ const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
 const unverifiedVerdict = (states: readonly PodState[]): Verdict | undefined => {
   const unverified = states.filter(({ isVerified }) => !isVerified);
   if (unverified.length === 0) return undefined;
-  const share = `${states.length - unverified.length} of ${counted(states.length, 'running pod')} were seen with the plan`;
+  const share = `${states.length - unverified.length} of ${states.length} running pods were seen with the plan`;
   const unattended = unverified.filter(({ hasAgent }) => !hasAgent);
   if (unattended.length > 0) {
     const nodes = [...new Set(unattended.map(({ nodeName = '' }) => nodeName))];
@@ -81,7 +81,7 @@ export const verifiedVerdict = (
     return { status: 'True', reason: 'NothingToVerify', message: 'The plan has nothing for an agent to set.' };
   const failure = failureVerdict(states) ?? unverifiedVerdict(states);
   if (failure !== undefined) return failure;
-  const share = `${states.length} of ${counted(states.length, 'running pod')} were seen with the plan`;
+  const share = `${states.length} of ${states.length} running pods were seen with the plan`;
   const late = states.filter(({ report }) => report?.reason === 'AppliedLate');
   if (late.length === 0) return { status: 'True', reason: 'AllPodsVerified', message: `${share}.` };
   return {

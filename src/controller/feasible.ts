@@ -1,7 +1,7 @@
 import { type Violation, violationText } from '../api/violations.ts';
 import { assumptionText } from '../planner/assumptions.ts';
 import type { AssumptionKind } from '../planner/demand.ts';
-import { numberText } from '../planner/explain.ts';
+import { amountText, numberText } from '../planner/explain.ts';
 import { explainBinding } from '../planner/remedy.ts';
 import type { Planned } from './planned.ts';
 import type { Situation, Verdict } from './situation.ts';
@@ -37,20 +37,22 @@ const missingContainers = ({ budget: { spec }, pods: [newest] }: Situation): rea
 /** Assumptions in the place of something that a cluster could tell and did not. */
 const unverified: ReadonlySet<AssumptionKind> = new Set(['EndpointsUnresolved', 'ClientsUnresolved', 'NodeUnknown']);
 
-const unknownsOf = ({ plan }: Planned): readonly string[] => [
+/** A container that was seen without a memory limit has none: nothing is unknown about it. */
+const unknownsOf = ({ plan }: Planned, isPodKnown: boolean): readonly string[] => [
   ...plan.assumptions.filter(({ kind }) => unverified.has(kind)).map(assumptionText),
   ...plan.limits
     .filter(({ status, kind }) => status === 'Unknown' && kind !== 'Advice')
-    .map(({ limit, needed }) => `${limit} is Unknown, ${numberText(needed)} needed`),
+    .filter(({ limit }) => limit !== 'MemoryLimit' || !isPodKnown)
+    .map(({ limit, needed, unit }) => `${limit} is Unknown and must hold ${amountText(needed, unit)}`),
 ];
 
-const fits = (planned: Planned): Verdict => {
+const fits = (planned: Planned, isPodKnown: boolean): Verdict => {
   const { declared, planned: withHeadroom, reachable } = planned.plan.connections;
-  const numbers = `${numberText(declared)} connections per pod are declared, ${numberText(withHeadroom)} are planned for, ${numberText(reachable)} can be reached`;
-  const unknowns = unknownsOf(planned);
-  return unknowns.length === 0
-    ? { status: 'True', reason: 'PlanFits', message: `${numbers}.` }
-    : { status: 'True', reason: 'AssumptionsUnverified', message: `${numbers}, unless: ${listed(unknowns)}.` };
+  const numbers = `${numberText(declared)} connections per pod are declared, ${numberText(withHeadroom)} with headroom are planned, ${numberText(reachable)} can be reached`;
+  const unknowns = unknownsOf(planned, isPodKnown);
+  if (unknowns.length === 0) return { status: 'True', reason: 'PlanFits', message: `${numbers}.` };
+  const message = `${numbers}; unverified: ${listed(unknowns, { separator: '; ' })}.`;
+  return { status: 'True', reason: 'AssumptionsUnverified', message };
 };
 
 /** Whether the plan reaches what is declared. */
@@ -68,7 +70,9 @@ export const feasibleVerdict = (situation: Situation, planned: Planned): Verdict
     };
   }
   const { bindingLimit } = planned.plan;
-  if (bindingLimit === undefined) return fits(planned);
+  if (bindingLimit === undefined) return fits(planned, situation.pods.length > 0);
+  const { declared, reachable } = planned.plan.connections;
+  const share = `${numberText(reachable)} of ${numberText(declared)} declared connections per pod can be reached`;
   const { message, remedy } = explainBinding(planned.demand, bindingLimit);
-  return { status: 'False', reason: 'LimitBinds', message: `${message}. Remedy: ${remedy}.` };
+  return { status: 'False', reason: 'LimitBinds', message: `${share}. ${message}. Remedy: ${remedy}.` };
 };

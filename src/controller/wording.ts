@@ -9,8 +9,10 @@ export const shortened = (text: string): string =>
 /** "1 pod", "3 pods" */
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
+const mostListed = 3;
+
 /** "a, b, c and 4 more" */
-export const listed = (names: readonly string[], most = 3): string => {
-  const shown = names.slice(0, most).join(', ');
-  return names.length <= most ? shown : `${shown} and ${names.length - most} more`;
+export const listed = (names: readonly string[], { separator = ', ' } = {}): string => {
+  const shown = names.slice(0, mostListed).join(separator);
+  return names.length <= mostListed ? shown : `${shown} and ${names.length - mostListed} more`;
 };
