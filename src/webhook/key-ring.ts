@@ -1,0 +1,82 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { z } from 'zod';
+
+/** The Ed25519 keys that plans are signed with, oldest first, and when each is used. Pure but for the making of a key. */
+
+const signingKey = z.object({
+  keyId: z.string().min(1).max(64),
+  /** SPKI and PKCS #8, DER in base64; the private one is forgotten some time after its successor took over. */
+  publicKey: z.string().min(1),
+  privateKey: z.string().optional(),
+  createdAtMs: z.int(),
+  usableFromMs: z.int(),
+});
+export const keyRing = z.array(signingKey).max(64);
+
+export type SigningKey = z.output<typeof signingKey>;
+export type KeyRing = readonly SigningKey[];
+
+export interface KeyPolicy {
+  /** A successor is made when the newest key is this old. */
+  readonly rotateAfterMs: number;
+  /** How long a key is public before it signs: a mounted ConfigMap reaches the agents in about 90 s. */
+  readonly publishLeadMs: number;
+  /** How long plans of a superseded key still verify; pods that are older are said to be unverified. */
+  readonly keepAfterMs: number;
+}
+
+const dayMs = 86_400_000;
+export const defaultKeyPolicy: KeyPolicy = {
+  rotateAfterMs: 90 * dayMs,
+  publishLeadMs: 600_000,
+  keepAfterMs: 730 * dayMs,
+};
+
+/** Of the public key, so that nobody can choose it: 16 hex digits of SHA-256. */
+export const keyIdFor = (spki: Buffer): string => createHash('sha256').update(spki).digest('hex').slice(0, 16);
+
+const newKey = (createdAtMs: number, usableFromMs: number): SigningKey => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  return {
+    keyId: keyIdFor(spki),
+    publicKey: spki.toString('base64'),
+    privateKey: privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+    createdAtMs,
+    usableFromMs,
+  };
+};
+
+/** When the key was superseded: when the next newer one became usable. */
+const supersededAtMs = (ring: KeyRing, index: number): number => ring[index + 1]?.usableFromMs ?? Infinity;
+
+const withoutPrivateKey = ({ keyId, publicKey, createdAtMs, usableFromMs }: SigningKey): SigningKey => ({
+  keyId,
+  publicKey,
+  createdAtMs,
+  usableFromMs,
+});
+
+const retire = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const isForgotten = (index: number): boolean => supersededAtMs(ring, index) + policy.publishLeadMs <= nowMs;
+  if (!ring.some((key, index) => key.privateKey !== undefined && isForgotten(index))) return ring;
+  return ring.map((key, index) => (isForgotten(index) ? withoutPrivateKey(key) : key));
+};
+
+const drop = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const kept = ring.filter((_, index) => supersededAtMs(ring, index) + policy.keepAfterMs > nowMs);
+  return kept.length === ring.length ? ring : kept;
+};
+
+/** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
+export const nextKeyRing = (ring: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const newest = ring?.at(-1);
+  if (ring === undefined || newest?.privateKey === undefined) return [...(ring ?? []), newKey(nowMs, nowMs)];
+  const rotated =
+    newest.createdAtMs + policy.rotateAfterMs <= nowMs ? [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)] : ring;
+  return drop(retire(rotated, nowMs, policy), nowMs, policy);
+};
+
+/** The newest key that is usable. */
+export const currentKey = (ring: KeyRing, nowMs: number): SigningKey | undefined =>
+  ring.findLast((key) => key.privateKey !== undefined && key.usableFromMs <= nowMs);

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import { sleep } from '../kube/deadline.ts';
+import { type Answer, type AnswerContext, answerFor } from './answer.ts';
+import type { ServerCertificate } from './certificates.ts';
+import { type WebhookMetrics, type WebhookPath, webhookPaths } from './webhook-metrics.ts';
+
+export interface WebhookServerOptions extends AnswerContext {
+  readonly certificate: ServerCertificate;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly host?: string;
+  readonly metrics: WebhookMetrics;
+}
+
+export interface WebhookServer {
+  readonly port: number;
+  /** For new connections; those that are open go on. */
+  readonly useCertificate: (certificate: ServerCertificate) => void;
+  /** Answers what still comes for `delayMs`, each as its connection's last; then takes nothing more and finishes. */
+  readonly drain: (delayMs: number) => Promise<void>;
+}
+
+/** kube-apiserver keeps idle connections for 90 s; the server must not be the one who closes. */
+const keepAliveTimeoutMs = 120_000;
+/** kube-apiserver gives up after 2 to 10 s. */
+const requestTimeoutMs = 15_000;
+/** A review holds the object (3 MiB are the API server's limit), of updates also the old one, as JSON. */
+const mostBodyBytes = 16 * 1024 * 1024;
+const finishWithinMs = 5_000;
+
+/** HTTP/1.1 only: the API server would put all its calls into one HTTP/2 connection, to one replica. */
+export const startWebhookServer = async (
+  options: WebhookServerOptions,
+  signal: AbortSignal,
+): Promise<WebhookServer> => {
+  const state = { draining: false };
+  const server = createServer(tlsOptions(options.certificate), (request, response) => {
+    if (state.draining) response.setHeader('connection', 'close');
+    void serve(request, response, options);
+  });
+  server.keepAliveTimeout = keepAliveTimeoutMs;
+  server.requestTimeout = requestTimeoutMs;
+  server.listen(options.port, options.host);
+  await once(server, 'listening', { signal });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : options.port,
+    useCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate)),
+    drain: async (delayMs) => {
+      state.draining = true;
+      await sleep(delayMs, new AbortController().signal);
+      await close(server);
+    },
+  };
+};
+
+const tlsOptions = ({ cert, key }: ServerCertificate) => ({ cert, key, minVersion: 'TLSv1.2' }) as const;
+
+const close = async (server: Server): Promise<void> => {
+  const closed = once(server, 'close');
+  server.close();
+  const timer = setTimeout(() => server.closeAllConnections(), finishWithinMs);
+  await closed;
+  clearTimeout(timer);
+};
+
+const pathOf = ({ url = '' }: IncomingMessage): WebhookPath | undefined => {
+  const path = url.split('?', 1)[0];
+  return webhookPaths.find((known) => path === `/${known}`);
+};
+
+const serve = async (
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: WebhookServerOptions,
+): Promise<void> => {
+  const path = pathOf(request);
+  if (path === undefined) return write(response, { status: 404, body: 'not found\n' });
+  if (request.method !== 'POST') return write(response, { status: 405, body: 'only POST\n' });
+  const body = await readBody(request);
+  if (body === 'Aborted') return undefined;
+  const startedAtMs = performance.now();
+  const answer: Answer =
+    body === 'TooLarge'
+      ? { status: 413, body: 'too large\n', result: 'TooLarge' }
+      : answerFor(path, body.text, options);
+  options.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
+  return write(response, answer);
+};
+
+const readBody = async (request: IncomingMessage): Promise<{ readonly text: string } | 'TooLarge' | 'Aborted'> => {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      const bytes = Buffer.from(chunk);
+      length += bytes.length;
+      if (length > mostBodyBytes) return 'TooLarge';
+      chunks.push(bytes);
+    }
+  } catch {
+    return 'Aborted';
+  }
+  return { text: Buffer.concat(chunks).toString('utf8') };
+};
+
+const write = (response: ServerResponse, { status, body }: Pick<Answer, 'status' | 'body'>): void => {
+  const contentType = status === 200 ? 'application/json' : 'text/plain; charset=utf-8';
+  if (status === 413) response.setHeader('connection', 'close');
+  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }).end(body);
+};

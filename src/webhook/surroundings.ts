@@ -1,0 +1,16 @@
+import type { ConnectionBudget } from '../api/budget-object.ts';
+import type { Observed } from '../api/demand.ts';
+import type { Labels } from '../api/selector.ts';
+import type { NodeFacts } from '../planner/demand.ts';
+
+/** What the process keeps in memory of the cluster: the webhook answers from it alone, never by a call. */
+export interface Surroundings {
+  /** The valid budgets of a namespace, in any order. */
+  readonly budgetsIn: (namespace: string) => readonly ConnectionBudget[];
+  /** What was resolved last for a budget; a budget that nobody has seen yet: nothingObserved. */
+  readonly observedFor: (budget: ConnectionBudget) => Observed;
+  /** The smallest of what the nodes that may run its pods offer; undefined where no agent has told yet. */
+  readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
+  /** undefined: not seen yet. */
+  readonly namespaceLabels: (namespace: string) => Labels | undefined;
+}

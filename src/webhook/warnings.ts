@@ -1,0 +1,39 @@
+import type { ConnectionBudget } from '../api/budget-object.ts';
+import { enabledLabel } from '../api/names.ts';
+import type { PodPlan } from '../api/plan-section.ts';
+import type { Labels } from '../api/selector.ts';
+import type { Plan } from '../planner/plan.ts';
+
+/** Short sentences that kubectl shows on the terminal; the whole story is in the budget's status. */
+
+const grouped = (value: number): string => value.toLocaleString('en-US');
+
+export const bindingWarnings = ({ name }: ConnectionBudget, plan: Plan): readonly string[] => {
+  const binding = plan.bindingLimit;
+  if (binding === undefined) return [];
+  const { limit, flow, capacity, needed, unit } = binding;
+  const where = flow === '' ? '' : ` of ${flow}`;
+  const { reachable, declared } = plan.connections;
+  const outcome = reachable < declared ? `; ${grouped(reachable)} of ${grouped(declared)} connections reachable` : '';
+  return [
+    `ConnectionBudget ${name}: ${limit}${where} binds: ${grouped(needed)} ${unit} needed, ${grouped(capacity ?? 0)} there${outcome}`,
+  ];
+};
+
+export const podWarnings = (budget: ConnectionBudget, podPlan: PodPlan): readonly string[] => [
+  ...podPlan.missingContainers.map(
+    (container) => `ConnectionBudget ${budget.name}: this pod has no container ${container}`,
+  ),
+  ...podPlan.shortfalls.map(
+    ({ sysctl, own }) =>
+      `ConnectionBudget ${budget.name}: ${sysctl.name} is "${own}" by hand and kept; planned is "${sysctl.value}"`,
+  ),
+  ...bindingWarnings(budget, podPlan.plan),
+];
+
+export const namespaceWarnings = ({ namespace }: ConnectionBudget, labels: Labels | undefined): readonly string[] =>
+  labels === undefined || labels[enabledLabel] === 'true'
+    ? []
+    : [
+        `pods of namespace ${namespace} are not patched until: kubectl label namespace ${namespace} ${enabledLabel}=true`,
+      ];

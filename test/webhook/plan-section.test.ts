@@ -1,0 +1,113 @@
+import { expect, test } from 'vitest';
+import { nothingObserved } from '../../src/api/demand.ts';
+import type { PodManifest } from '../../src/api/observed-pod.ts';
+import { decodeAnnotation, encodeAnnotation, sectionHash } from '../../src/api/pod-annotation.ts';
+import { podPlanFor } from '../../src/api/plan-section.ts';
+import { outboundBudget, parsedBudget } from './budgets.ts';
+
+const program: PodManifest = { spec: { containers: [{ name: 'program' }] } };
+
+const planned = (pod: PodManifest, budget = parsedBudget(), namespaceLabels = {}) =>
+  podPlanFor({ budget, pod, namespaceLabels, observed: nothingObserved('messaging'), keyId: 'key' });
+
+const withSysctl = (name: string, value: string): PodManifest => ({
+  spec: { ...program.spec, securityContext: { sysctls: [{ name, value }] } },
+});
+
+test('the section has the limits of the pod’s first container, the agent’s sysctls and the flows', () => {
+  const { section, kubeletSysctls } = planned(program);
+
+  // (20,000 + 25,000) × 1.1 + 64 descriptors
+  expect(section.containers).toEqual([{ name: 'program', soft: 49_564, hard: 49_564 }]);
+  expect(section.sysctls).toEqual({ 'net.core.somaxconn': '6599' });
+  expect(section.portRange).toEqual({ low: 10_240, high: 65_535 });
+  expect(section.flows).toEqual([
+    { name: 'mqtt', direction: 'Inbound', port: 11_883, targets: [] },
+    { name: 'broker', direction: 'Outbound', port: 0, targets: ['198.51.100.7:1883'] },
+  ]);
+  expect(kubeletSysctls.map(({ name, value }) => `${name}=${value}`)).toEqual([
+    'net.ipv4.ip_local_port_range=10240 65535',
+    'net.ipv4.ip_local_reserved_ports=11883',
+  ]);
+});
+
+test('two generations of one plan and two keys have one hash, another limit another', () => {
+  const budget = parsedBudget();
+  const { section } = planned(program, budget);
+  const again = planned(program, { ...budget, generation: 9 }).section;
+  const more = planned(program, parsedBudget(outboundBudget({ spec: { headroomPercent: 11 } }))).section;
+
+  expect(sectionHash({ ...again, keyId: 'other' })).toBe(sectionHash(section));
+  expect(sectionHash(more)).not.toBe(sectionHash(section));
+});
+
+test('a larger somaxconn that the user set is kept without a word', () => {
+  const { section, shortfalls } = planned(withSysctl('net.core.somaxconn', '8192'));
+
+  expect(section.sysctls).toEqual({});
+  expect(shortfalls).toEqual([]);
+});
+
+test.each([
+  ['net.core.somaxconn', '4096', '6599'],
+  ['net.ipv4.ip_local_reserved_ports', '1,20000-20010', '11883'],
+])('%s that the user set to %s is kept, and said to be less than %s', (name, own, value) => {
+  const { section, kubeletSysctls, shortfalls } = planned(withSysctl(name, own));
+
+  expect(section.sysctls).not.toHaveProperty([name]);
+  expect(kubeletSysctls.map((sysctl) => sysctl.name)).not.toContain(name);
+  expect(shortfalls.map((shortfall) => [shortfall.sysctl.value, shortfall.own])).toEqual([[value, own]]);
+});
+
+test('reserved ports that the user listed as a range suffice', () => {
+  expect(planned(withSysctl('net.ipv4.ip_local_reserved_ports', '11000-12000')).shortfalls).toEqual([]);
+});
+
+test('a range that the user set is planned with, and binds where it is too small', () => {
+  const { plan, kubeletSysctls } = planned(withSysctl('net.ipv4.ip_local_port_range', '40000 50000'));
+
+  expect(kubeletSysctls.map(({ name }) => name)).not.toContain('net.ipv4.ip_local_port_range');
+  expect(plan.portRange).toEqual({ low: 40_000, high: 50_000 });
+  expect(plan.bindingLimit?.limit).toBe('net.ipv4.ip_local_port_range');
+});
+
+test('where Pod Security is older than 1.27 the agent reserves the ports', () => {
+  const enforce = 'pod-security.kubernetes.io/enforce';
+  const labels = { [enforce]: 'baseline', [`${enforce}-version`]: 'v1.26' };
+
+  const { section, kubeletSysctls } = planned(program, parsedBudget(), labels);
+
+  expect(kubeletSysctls.map(({ name }) => name)).toEqual(['net.ipv4.ip_local_port_range']);
+  expect(section.sysctls).toHaveProperty(['net.ipv4.ip_local_reserved_ports'], '11883');
+});
+
+test('a container that only the budget has is left out and named', () => {
+  const spec = { containers: [{ name: 'program' }, { name: 'sidecar' }] };
+
+  const { section, missingContainers } = planned(program, parsedBudget(outboundBudget({ spec })));
+
+  expect(section.containers.map(({ name }) => name)).toEqual(['program']);
+  expect(missingContainers).toEqual(['sidecar']);
+});
+
+test('the longest section that the schema admits still fits into an annotation', () => {
+  const name = (prefix: string, index: number): string => `${prefix}-${index}`.padEnd(63, 'x');
+  const ips = Array.from({ length: 16 }, (_, index) => `2001:db8:1111:2222:3333:4444:5555:66${10 + index}`);
+  const numbers = Array.from({ length: 16 }, (_, index) => index);
+  const spec = {
+    containers: numbers.map((index) => ({ name: name('c', index) })),
+    inbound: numbers.map((index) => ({ name: name('i', index), port: 60_000 + index, connections: 1 })),
+    outbound: numbers.map((index) => ({
+      name: name('o', index),
+      connections: 30_000,
+      destination: { addresses: { ips, ports: [65_000] } },
+    })),
+  };
+  const ports = Array.from({ length: 300 }, (_, index) => ({ containerPort: 30_000 + index }));
+  const pod = { spec: { containers: numbers.map((index) => ({ name: name('c', index), ports })) } };
+
+  const { section } = planned(pod, parsedBudget(outboundBudget({ spec })));
+  const decoded = decodeAnnotation(encodeAnnotation(section, Buffer.alloc(64)));
+
+  expect(decoded).toHaveProperty('section.containers.length', 16);
+});
