@@ -5,10 +5,9 @@ import { removeCgroups } from './cgroups.ts';
 import { instanceOf, readClusterRecord } from './cluster-record.ts';
 import { containerdAddress } from './containerd.ts';
 import type { Progress } from './debian.ts';
-import { restoreMachineSysctls } from './machine-sysctls.ts';
+import { releaseMachine } from './machine.ts';
 import { removeNetwork } from './network.ts';
 import { networkPlanFor } from './network-plan.ts';
-import { removeMountPoints, sharedRunFolder } from './node-mounts.ts';
 import { recordedDaemons, stopDaemon } from './process.ts';
 import { stopShims } from './shims.ts';
 
@@ -29,9 +28,7 @@ export async function removeCluster(dir: string, { signal, onProgress }: Progres
   await stopControlPlane(dir);
   for (const name of recordedDaemons(dir)) await stopDaemon(dir, name, 0);
   await removeNetwork(networkPlanFor(instance, record.slot), signal);
-  await restoreMachineSysctls(record.sysctls);
-  removeMountPoints(dir);
-  await rm(sharedRunFolder(instance), { recursive: true, force: true });
+  await releaseMachine(instance, signal);
   await rm(dir, { recursive: true, force: true });
 }
 

@@ -11,8 +11,6 @@ const recordSchema = z.object({
     .int()
     .min(0)
     .max(slotCount - 1),
-  /** The machine's settings that a kubelet changes, as they were. */
-  sysctls: z.record(z.string(), z.string()),
   complete: z.boolean(),
 });
 export type ClusterRecord = Readonly<z.infer<typeof recordSchema>>;

@@ -17,10 +17,10 @@ import { LabError } from './lab-error.ts';
 import { createNetwork, chooseNetworkPlan, namespacePath } from './network.ts';
 import { networkPlanFor, type NetworkPlan } from './network-plan.ts';
 import { startNode } from './node.ts';
-import { createNodeMounts, sharedRunFolder } from './node-mounts.ts';
+import { sharedRunFolder } from './machine.ts';
+import { createNodeMounts } from './node-mounts.ts';
 import { findDaemon, recordedDaemons } from './process.ts';
 import { cacheDirectory } from './environment.ts';
-import { readMachineSysctls } from './machine-sysctls.ts';
 import { waitFor } from './wait.ts';
 
 export type ClusterOptions = Progress & {
@@ -100,10 +100,9 @@ async function start(options: ClusterOptions, paths: Paths): Promise<Cluster> {
 }
 
 async function makeNetwork(dir: string, signal: AbortSignal): Promise<NetworkPlan> {
-  const sysctls = await readMachineSysctls();
   return withLock(join(cacheDirectory(), 'network.lock'), signal, async () => {
     const plan = chooseNetworkPlan(instanceOf(dir));
-    writeClusterRecord(dir, { slot: plan.slot, sysctls, complete: false });
+    writeClusterRecord(dir, { slot: plan.slot, complete: false });
     await createNetwork(plan, signal);
     return plan;
   });

@@ -4,7 +4,8 @@ import type { ComponentPaths } from './build.ts';
 import { run, succeeds } from './command.ts';
 import type { TestImage } from './images.ts';
 import { namespacePath } from './network.ts';
-import { mountNamespacePath, sharedRunFolder } from './node-mounts.ts';
+import { sharedRunFolder } from './machine.ts';
+import { mountNamespacePath } from './node-mounts.ts';
 import { assertRunning, startDaemon } from './process.ts';
 import { waitFor } from './wait.ts';
 

@@ -4,7 +4,7 @@ import { containerdAddress, onNode, splitCommand, type NodePlace } from './conta
 import { writeClientKubeconfig } from './control-plane-identity.ts';
 import type { ControlPlaneIdentity } from './control-plane-identity.ts';
 import type { NetworkPlan } from './network-plan.ts';
-import { sharedRunFolder } from './node-mounts.ts';
+import { sharedRunFolder } from './machine.ts';
 import { issueCertificate, type Authority } from './pki.ts';
 import { startDaemon } from './process.ts';
 

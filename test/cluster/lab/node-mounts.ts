@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { claimMachine, sharedRunFolder } from './machine.ts';
 import { startDaemon, findDaemon } from './process.ts';
 import { waitFor } from './wait.ts';
 
@@ -28,11 +29,6 @@ export type NodeMounts = {
 
 const holderName = 'node-mounts';
 
-/** Seen alike by the machine and the node: sockets of containerd and NRI. */
-export function sharedRunFolder(instance: string): string {
-  return `/run/${instance}`;
-}
-
 /** Where a folder of the node's lies on the machine. */
 export function nodeFolder(dir: string, path: string): string {
   return join(dir, 'node', path);
@@ -42,7 +38,7 @@ export function nodeFolder(dir: string, path: string): string {
 export async function createNodeMounts({ dir, instance }: NodeMounts, signal: AbortSignal): Promise<void> {
   const shared = sharedRunFolder(instance);
   for (const folder of ownFolders) mkdirSync(nodeFolder(dir, folder), { recursive: true });
-  makeMountPoints(dir);
+  await claimMachine(instance, ownFolders, signal);
   mkdirSync(join(shared, 'nri'), { recursive: true });
   const stage = nodeFolder(dir, '/run');
   mkdirSync(stage, { recursive: true });
@@ -56,17 +52,6 @@ export async function createNodeMounts({ dir, instance }: NodeMounts, signal: Ab
 /** The node's mount namespace as nsenter(1) takes it. */
 export function mountNamespacePath(dir: string): string {
   return `/proc/${findDaemon(dir, holderName)?.pid ?? 0}/ns/mnt`;
-}
-
-/** Removes the mount points that createNodeMounts had to make on the machine. Call it when the namespace is gone. */
-export function removeMountPoints(dir: string): void {
-  for (const folder of readCreated(dir).toReversed()) {
-    try {
-      rmdirSync(folder);
-    } catch {
-      // Somebody else uses it by now, or it is gone.
-    }
-  }
 }
 
 type MountScript = {
@@ -89,33 +74,4 @@ function mountScript({ stage, shared, instance, dir }: MountScript): string {
     `touch '${shared}/mounted'`,
     'exec sleep infinity',
   ].join('\n');
-}
-
-function makeMountPoints(dir: string): void {
-  const created = [...readCreated(dir)];
-  for (const folder of ownFolders) {
-    const missing = missingParents(folder);
-    created.push(...missing);
-    writeFileSync(createdFile(dir), JSON.stringify(created));
-    for (const path of missing) mkdirSync(path);
-  }
-}
-
-/** /opt/cni where only / exists → ['/opt', '/opt/cni'] */
-function missingParents(folder: string): readonly string[] {
-  return existsSync(folder) ? [] : [...missingParents(dirname(folder)), folder];
-}
-
-function readCreated(dir: string): readonly string[] {
-  const file = createdFile(dir);
-  return existsSync(file) ? parseFolders(readFileSync(file, 'utf8')) : [];
-}
-
-function parseFolders(text: string): readonly string[] {
-  const value: unknown = JSON.parse(text);
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
-}
-
-function createdFile(dir: string): string {
-  return join(dir, 'created-folders.json');
 }
