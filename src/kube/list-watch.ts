@@ -75,6 +75,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
   const store = createWatchStore<Wire, T>({
     project: options.project,
     handlers,
+    isStopped: () => options.signal.aborted,
     failed: (step, key, error) => options.report?.({ type: `${step}Failed`, key, error }),
   });
   const synced = Promise.withResolvers<void>();
@@ -129,8 +130,12 @@ async function keepWatching<Wire extends KubeObject, T>(watch: Watch<Wire, T>): 
 async function attempt<Wire extends KubeObject, T>({ options, store, state, listed }: Watch<Wire, T>): Promise<void> {
   const scope: WatchScope<Wire> = { ...options, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };
   if (state.resumeFrom === undefined) store.beginRelist();
-  if (state.resumeFrom === undefined && !state.watchList)
-    listed(await listPages(scope, (object) => store.change(object)));
+  if (state.resumeFrom === undefined && !state.watchList) {
+    const resourceVersion = await listPages(scope, (object) => store.change(object));
+    // Stopped between two objects: the list is not whole, and what is missing from it was not deleted.
+    if (options.signal.aborted) return;
+    listed(resourceVersion);
+  }
   await watchOnce(scope, state.resumeFrom, (event) => {
     if (event.type === 'Changed') store.change(event.object);
     if (event.type === 'Deleted') store.remove(event.object);

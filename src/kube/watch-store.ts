@@ -11,6 +11,8 @@ export interface StoreOptions<Wire extends KubeObject, T> {
   /** What to keep of an object; undefined: nothing, as if it were not there. */
   readonly project: (object: Wire) => T | undefined;
   readonly handlers: WatchHandlers<T>;
+  /** From then on no handler is called. */
+  readonly isStopped: () => boolean;
   readonly failed: (step: 'Projection' | 'Handler', key: string, error: unknown) => void;
 }
 
@@ -112,6 +114,7 @@ class ProjectionStore<Wire extends KubeObject, T> implements WatchStore<Wire, T>
 
   /** Handlers are somebody else's code: what they throw, or reject with later, is reported and goes no further. */
   #call(key: string, handler: () => unknown): void {
+    if (this.#options.isStopped()) return;
     const failed = (error: unknown): void => this.#options.failed('Handler', key, error);
     try {
       const result = handler();

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './kube-error.ts';
 import { createLineDecoder } from './line-decoder.ts';
@@ -27,6 +28,9 @@ const firstByteTimeoutMs = 30_000;
 /** A server that ends watches faster than this is not well, and is not asked again at once. */
 const shortestWatchMs = 1_000;
 
+/** Chunks that are there already follow each other without a turn of the event loop: others get theirs after this. */
+const longestSliceMs = 10;
+
 /** Lists page by page, each object handed on and dropped; returns the resourceVersion to watch from. */
 export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add: (object: T) => void): Promise<string> {
   const { client, resource, signal, ...query } = scope;
@@ -55,6 +59,7 @@ export async function watchOnce<T extends KubeObject>(
 ): Promise<void> {
   const { signal, stallTimeoutMs } = scope;
   const startedAtMs = performance.now();
+  let sliceStartedAtMs = startedAtMs;
   const decoder = createLineDecoder(maximumLineBytes);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
   for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
@@ -62,6 +67,9 @@ export async function watchOnce<T extends KubeObject>(
       if (signal.aborted) return;
       handle(parseWatchEvent<T>(line));
     }
+    if (performance.now() - sliceStartedAtMs < longestSliceMs) continue;
+    await nextTurn();
+    sliceStartedAtMs = performance.now();
   }
   if (decoder.pendingBytes() > 0) throw new KubeError('the watch was cut inside a line', { kind: 'Network' });
   if (performance.now() - startedAtMs < shortestWatchMs) {

@@ -67,6 +67,20 @@ describe.each([{ watchList: true }, { watchList: false }])('with watchList $watc
     expect([...cache.values()]).toEqual(['3']);
   });
 
+  test('a handler that stops the watch is the last one that is called', async () => {
+    await Promise.all(['a', 'b', 'c'].map((name) => create(name)));
+    const controller = new AbortController();
+    const keys: string[] = [];
+    const upserted = (key: string): void => {
+      keys.push(key);
+      controller.abort();
+    };
+    const { cache } = follow({ ...options, signal: controller.signal, handlers: { upserted } });
+    await cache.stopped;
+    expect(keys).toHaveLength(1);
+    expect(cache.hasSynced()).toBe(false);
+  });
+
   test('after a Gone by HTTP there is one relist, and deletes are made up for', async () => {
     await Promise.all([create('goes'), create('stays')]);
     const { cache, calls, contents, lists, kinds } = follow(options);

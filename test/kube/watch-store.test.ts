@@ -16,6 +16,7 @@ const object = ({ name = 'a', uid = 'u', version, value = version }: Version): C
 
 function recordingStore() {
   const calls: unknown[] = [];
+  let isStopped = false;
   const store = createWatchStore<ConfigMap, string>({
     project: ({ data }) => {
       const value = data?.['value'];
@@ -30,6 +31,7 @@ function recordingStore() {
       },
       deleted: (key, value) => calls.push(['deleted', key, value]),
     },
+    isStopped: () => isStopped,
     failed: (step, key) => calls.push(['failed', step, key]),
   });
   const callsOf = (action: () => void): unknown[] => {
@@ -37,7 +39,7 @@ function recordingStore() {
     action();
     return [...calls];
   };
-  return { store, callsOf };
+  return { store, callsOf, stop: () => (isStopped = true) };
 }
 
 test.each<{ readonly name: string; readonly now: Version; readonly calls: readonly unknown[]; readonly kept: unknown }>(
@@ -118,4 +120,17 @@ test('a relist that was broken off deletes nothing, and the next one counts anew
 test('removing what is not known calls nobody', () => {
   const { store, callsOf } = recordingStore();
   expect(callsOf(() => store.remove(object({ version: '1' })))).toEqual([]);
+});
+
+test('nobody is called after the stop, not even for what a relist would delete', () => {
+  const { store, callsOf, stop } = recordingStore();
+  store.change(object({ version: '1' }));
+  const calls = callsOf(() => {
+    stop();
+    store.beginRelist();
+    store.change(object({ name: 'b', version: '2' }));
+    store.endRelist();
+    store.announceSynced();
+  });
+  expect(calls).toEqual([]);
 });

@@ -117,6 +117,7 @@ test('stopping lets the work under way end, and begins nothing more', async () =
   queue.add('b');
   queue.add('c', { afterMs: 5 });
   stop();
+  expect(queue.waiting()).toBe(0);
   const drained = queue.drained.then(() => 'drained');
   expect(await Promise.race([drained, pause(30, 'waiting')])).toBe('waiting');
   finish('a');
