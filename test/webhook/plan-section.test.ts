@@ -90,21 +90,22 @@ test('a container that only the budget has is left out and named', () => {
   expect(missingContainers).toEqual(['sidecar']);
 });
 
+const longName = (prefix: string, index: number): string => `${prefix}-${index}`.padEnd(63, 'x');
+
 test('the longest section that the schema admits still fits into an annotation', () => {
-  const name = (prefix: string, index: number): string => `${prefix}-${index}`.padEnd(63, 'x');
   const ips = Array.from({ length: 16 }, (_, index) => `2001:db8:1111:2222:3333:4444:5555:66${10 + index}`);
   const numbers = Array.from({ length: 16 }, (_, index) => index);
   const spec = {
-    containers: numbers.map((index) => ({ name: name('c', index) })),
-    inbound: numbers.map((index) => ({ name: name('i', index), port: 60_000 + index, connections: 1 })),
+    containers: numbers.map((index) => ({ name: longName('c', index) })),
+    inbound: numbers.map((index) => ({ name: longName('i', index), port: 60_000 + index, connections: 1 })),
     outbound: numbers.map((index) => ({
-      name: name('o', index),
+      name: longName('o', index),
       connections: 30_000,
       destination: { addresses: { ips, ports: [65_000] } },
     })),
   };
   const ports = Array.from({ length: 300 }, (_, index) => ({ containerPort: 30_000 + index }));
-  const pod = { spec: { containers: numbers.map((index) => ({ name: name('c', index), ports })) } };
+  const pod = { spec: { containers: numbers.map((index) => ({ name: longName('c', index), ports })) } };
 
   const { section } = planned(pod, parsedBudget(outboundBudget({ spec })));
   const decoded = decodeAnnotation(encodeAnnotation(section, Buffer.alloc(64)));

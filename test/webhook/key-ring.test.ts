@@ -1,0 +1,55 @@
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { expect, test } from 'vitest';
+import { currentKey, keyIdFor, type KeyRing, nextKeyRing } from '../../src/webhook/key-ring.ts';
+
+const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
+const first = nextKeyRing(undefined, 0, policy);
+const idsOf = (ring: KeyRing) => ring.map(({ keyId }) => keyId);
+
+test('the first key signs at once and is named after its public half', () => {
+  const key = currentKey(first, 0);
+  const publicKey = Buffer.from(key?.publicKey ?? '', 'base64');
+  const der = { key: Buffer.from(key?.privateKey ?? '', 'base64'), format: 'der', type: 'pkcs8' } as const;
+
+  expect(key?.keyId).toBe(keyIdFor(publicKey));
+  expect(createPublicKey(createPrivateKey(der)).export({ format: 'der', type: 'spki' })).toEqual(publicKey);
+});
+
+test('a ring that needs nothing is the very same value', () => {
+  expect(nextKeyRing(first, 999, policy)).toBe(first);
+});
+
+test('a successor is in the ring for the lead before it signs', () => {
+  const ring = nextKeyRing(first, 1000, policy);
+
+  expect(ring).toHaveLength(2);
+  expect(currentKey(ring, 1099)?.keyId).toBe(ring[0]?.keyId);
+  expect(currentKey(ring, 1100)?.keyId).toBe(ring[1]?.keyId);
+});
+
+test('a superseded key loses its private half after the lead, and its public half much later', () => {
+  const rotated = nextKeyRing(first, 1000, policy);
+  const both = nextKeyRing(rotated, 1199, policy);
+  const retired = nextKeyRing(rotated, 1200, policy);
+  const unchanged = nextKeyRing(retired, 1201, policy);
+  const later = nextKeyRing(nextKeyRing(retired, 6099, policy), 6100, policy);
+
+  expect(both).toBe(rotated);
+  expect(retired.map(({ privateKey }) => privateKey === undefined)).toEqual([true, false]);
+  expect(idsOf(retired)).toEqual(idsOf(rotated));
+  expect(unchanged).toBe(retired);
+  expect(idsOf(later)).not.toContain(rotated[0]?.keyId);
+  expect(idsOf(later)).toContain(rotated[1]?.keyId);
+});
+
+test('a ring without a private key gets a new one', () => {
+  const withoutPrivate = first.map(({ keyId, publicKey, createdAtMs, usableFromMs }) => ({
+    keyId,
+    publicKey,
+    createdAtMs,
+    usableFromMs,
+  }));
+  const ring = nextKeyRing(withoutPrivate, 10, policy);
+
+  expect(currentKey(ring, 10)?.keyId).not.toBe(first[0]?.keyId);
+});
