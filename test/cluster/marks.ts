@@ -38,8 +38,11 @@ async function namesBelow(folder: string, depth: number): Promise<readonly strin
 /** Each process's command line and cgroups, in one text. */
 async function processes(): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const read = (pid: string, file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
-  return Promise.all(pids.map(async (pid) => `${pid} ${await read(pid, 'cmdline')} ${await read(pid, 'cgroup')}`));
+  return Promise.all(pids.map(async (pid) => `${pid} ${await readOf(pid, 'cmdline')} ${await readOf(pid, 'cgroup')}`));
+}
+
+function readOf(pid: string, file: string): Promise<string> {
+  return readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
 }
 
 /** Destinations of the machine's routes as /proc/net/route has them: eight hexadecimal digits, lowest byte first. */

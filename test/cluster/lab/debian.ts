@@ -30,6 +30,7 @@ export const virtualMachineRequirements: readonly Requirement[] = [
   { needs: 'cpio', debianPackage: 'cpio' },
   { needs: 'busybox', debianPackage: 'busybox-static' },
   { needs: 'depmod', debianPackage: 'kmod' },
+  { needs: 'dpkg-deb', debianPackage: 'dpkg' },
 ];
 
 export type Progress = { readonly signal: AbortSignal; readonly onProgress: (message: string) => void };
