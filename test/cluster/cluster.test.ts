@@ -9,6 +9,7 @@ import { clusterUp, kubectl, type Cluster } from './lab/cluster.ts';
 import { clusterDown } from './lab/cluster-down.ts';
 import { probeReference } from './lab/images.ts';
 import { readMachineSysctls } from './lab/machine-sysctls.ts';
+import { restartDaemon } from './lab/process.ts';
 import { readMarks } from './marks.ts';
 
 const signal = new AbortController().signal;
@@ -35,7 +36,7 @@ beforeAll(async () => {
 }, 40 * 60_000);
 
 afterAll(async () => {
-  await clusterDown({ dir: cluster.dir, signal, onProgress });
+  await clusterDown({ dir: join(dir, 'cluster'), signal, onProgress });
   await rm(dir, { recursive: true });
 }, 60_000);
 
@@ -67,6 +68,17 @@ test('a second clusterUp gives the running cluster', async () => {
   expect(again.kubeconfig).toBe(cluster.kubeconfig);
   expect(await kubectl(again, ['get', 'nodes', '-o', 'name'], { signal })).toBe('node/node-1\n');
 });
+
+test('a restart of containerd leaves pods running, and new ones start', async () => {
+  await applyProbe('survivor', ['listen', '7000', '1']);
+
+  await restartDaemon(cluster.dir, 'containerd');
+  await applyProbe('newcomer', ['listen', '7000', '1']);
+
+  const restarts = 'jsonpath={.status.containerStatuses[0].restartCount}';
+  expect(await kubectl(cluster, ['get', 'pod', 'survivor', '-o', restarts], { signal })).toBe('0');
+  expect(await reportOf('survivor')).toMatchObject({ held: 0, limitReached: false });
+}, 90_000);
 
 test('after clusterDown the machine is as it was', async () => {
   const marks = await readMarks(cluster);

@@ -21,7 +21,7 @@ beforeAll(async () => {
 }, 40 * 60_000);
 
 afterAll(async () => {
-  await clusterDown({ dir: cluster.dir, signal, onProgress });
+  await clusterDown({ dir: join(dir, 'cluster'), signal, onProgress });
   await rm(dir, { recursive: true });
 }, 60_000);
 

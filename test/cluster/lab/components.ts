@@ -7,7 +7,7 @@
  * | Required   | a module with replace lines, which `go install` refuses: required from an empty module        |
  * | Installed  | plain `go install PACKAGE@VERSION`                                                           |
  */
-export type Recipe =
+type Recipe =
   | { readonly kind: 'Kubernetes' }
   | { readonly kind: 'Required'; readonly package: string }
   | { readonly kind: 'Installed'; readonly package: string; readonly cgo?: true; readonly tags?: string };

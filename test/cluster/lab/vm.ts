@@ -12,7 +12,7 @@ import { vmLabel } from './vm-init.ts';
 import { ensureVmKernel } from './vm-kernel.ts';
 import { makeVmDisk } from './vm-root.ts';
 
-export const vmNodeName = 'node-vm';
+const vmNodeName = 'node-vm';
 
 export type VmOptions = Progress & {
   /** docker-archives of images that pods on the node use, beside the cluster's own. */
