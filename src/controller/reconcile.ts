@@ -86,7 +86,7 @@ const concluded = (
   const ready = readyVerdict(verdicts);
   const conditions = conditionsFor(verdicts, ready, timing);
   const status = { observedGeneration: timing.generation, conditions, ...rest, message: shortened(ready.message) };
-  return { status, transitions: transitionsFor(timing.previous, conditions) };
+  return { status, transitions: transitionsFor(timing.previous, conditions, timing.now) };
 };
 
 /** What a budget's status is now, and what there is to tell. Value in, value out. */

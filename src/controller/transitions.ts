@@ -35,13 +35,14 @@ const idOf = (parts: readonly string[]): string =>
 export const transitionsFor = (
   previous: ConnectionBudgetStatus | undefined,
   conditions: readonly Condition[],
+  now: Date,
 ): readonly Transition[] =>
   conditions.flatMap((condition) => {
-    const { type, status, reason, message, lastTransitionTime } = condition;
+    const { type, status, reason, message } = condition;
     if (type === 'Ready') return [];
     const before = previous?.conditions.find((other) => other.type === type);
     if (before === undefined ? calm.has(reason) : before.status === status && before.reason === reason) return [];
-    const id = idOf([type, status, reason, before?.reason ?? '', lastTransitionTime]);
+    const id = idOf([type, status, reason, now.toISOString()]);
     return [{ id, type: isBad(condition) ? 'Warning' : 'Normal', reason, action: actions[type], note: message }];
   });
 

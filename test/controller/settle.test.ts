@@ -134,8 +134,9 @@ test.each([
   expect(endpointsPlanned(...seen)).toEqual(planned);
 });
 
+const observed = (pods: number): Observed => ({ ...nothingObserved('n'), scale: { pods, podsPerNode: 1 } });
+
 test('it says when the first of what holds on runs out', () => {
-  const observed = (pods: number): Observed => ({ ...nothingObserved('n'), scale: { pods, podsPerNode: 1 } });
   const first = settle(new Map(), observed(4), 0);
   const second = settle(first.memory, observed(2), minuteMs);
   const third = settle(second.memory, observed(2), 3 * minuteMs);

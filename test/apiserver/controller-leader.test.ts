@@ -1,0 +1,67 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { type Event, events } from '../../src/kube/resources.ts';
+import { until } from '../kube/until.ts';
+import { call, conditionOf, createBudget, createNamespace, useControllerSetting } from './controller-setting.ts';
+import { isLeading, type OperatorProcess, startOperator } from './operator-process.ts';
+
+const setting = useControllerSetting();
+
+async function startReady(identity: string): Promise<OperatorProcess> {
+  const operator = startOperator(setting.server.kubeconfig, identity);
+  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
+  return operator;
+}
+
+/** Who wrote the Events of a namespace. */
+async function writersIn(namespace: string): Promise<readonly string[]> {
+  const { items } = await setting.client.list<Event>(events, { namespace }, call);
+  return [...new Set(items.map(({ reportingInstance = '' }) => reportingInstance))];
+}
+
+test('of two operators one writes, and the other takes over when that is killed', async () => {
+  const first = await startReady('first');
+  await until(() => isLeading(first), true);
+  const second = await startReady('second');
+  await createNamespace(setting, 'before');
+  await createBudget(setting, 'before');
+  await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready True Ready');
+
+  expect(await isLeading(second)).toBe(false);
+  expect(await writersIn('before')).toEqual(['first']);
+
+  first.child.kill('SIGKILL');
+  const killedMs = performance.now();
+  await createNamespace(setting, 'after');
+  await createBudget(setting, 'after');
+  await until(() => conditionOf(setting, 'Ready', ['after']), 'Ready True Ready', 30_000);
+
+  // The Lease of the killed one lasts 15 s; others look every 2 s.
+  expect(performance.now() - killedMs).toBeGreaterThan(10_000);
+  expect(await writersIn('after')).toEqual(['second']);
+  expect(await writersIn('before')).toEqual(['first']);
+}, 90_000);
+
+test('an operator that is told to stop gives the Lease back, and nothing is written twice', async () => {
+  const first = await startReady('leaving');
+  await until(() => isLeading(first), true, 30_000);
+  const second = await startReady('staying');
+  await createNamespace(setting, 'handover');
+  await createBudget(setting, 'handover');
+  await until(() => writersIn('handover'), ['leaving']);
+
+  first.child.kill('SIGTERM');
+  const stoppedMs = performance.now();
+
+  expect(await first.exited).toBe(0);
+  await until(() => isLeading(second), true, 10_000);
+  expect(performance.now() - stoppedMs).toBeLessThan(8_000);
+  await delay(1000);
+  expect(await writersIn('handover')).toEqual(['leaving']);
+}, 90_000);
+
+test('a flag that is wrong ends it with 2, and says which', async () => {
+  const operator = startOperator(setting.server.kubeconfig, 'wrong', ['--webhook-port=seventy']);
+
+  expect(await operator.exited).toBe(2);
+});

@@ -1,0 +1,137 @@
+import { describe, test } from 'vitest';
+import { expectCondition, fitting, off, type Row } from './condition-rows.ts';
+import { hashFor, reportOf, situationOf, withPods } from './situations.ts';
+
+const applied: readonly Row[] = [
+  {
+    fact: 'no pod is no answer',
+    situation: situationOf(),
+    type: 'Applied',
+    is: 'Unknown NoPods',
+    says: [],
+  },
+  {
+    fact: 'a pod that does not run yet is not counted',
+    situation: withPods(situationOf(), { isRunning: false }),
+    type: 'Applied',
+    is: 'Unknown NoPods',
+    says: [],
+  },
+  {
+    fact: 'all pods with the hash of the plan are current',
+    situation: withPods(situationOf(), {}, {}),
+    type: 'Applied',
+    is: 'True AllPodsCurrent',
+    says: ['2 of 2'],
+  },
+  {
+    fact: 'a pod with another hash is outdated and named',
+    situation: withPods(situationOf(), {}, { sectionHash: '0123456789abcdef' }),
+    type: 'Applied',
+    is: 'False PodsOutdated',
+    says: ['1 of 2', 'gateway-2'],
+  },
+  {
+    fact: 'a pod without a plan is outdated',
+    situation: withPods(situationOf(), { sectionHash: undefined }),
+    type: 'Applied',
+    is: 'False PodsOutdated',
+    says: ['0 of 1'],
+  },
+  {
+    fact: 'mode Off changes no pod',
+    situation: withPods(off, { sectionHash: undefined }),
+    type: 'Applied',
+    is: 'False ModeOff',
+    says: ['0 of 1'],
+  },
+  {
+    fact: 'a namespace that is not enabled comes with the command that enables it',
+    situation: { ...fitting, isNamespaceEnabled: false },
+    type: 'Applied',
+    is: 'False NamespaceNotEnabled',
+    says: ['kubectl label namespace messaging connectionbudget.io/enabled=true'],
+  },
+];
+
+const verified: readonly Row[] = [
+  { fact: 'no pod verifies nothing', situation: situationOf(), type: 'Verified', is: 'Unknown NoPods', says: [] },
+  {
+    fact: 'every pod that its agent saw as planned is verified',
+    situation: withPods(situationOf(), {}, {}),
+    type: 'Verified',
+    is: 'True AllPodsVerified',
+    says: ['2 of 2'],
+  },
+  {
+    fact: 'a limit that came after the start is verified and said',
+    situation: withPods(situationOf(), { report: reportOf(hashFor(situationOf()), { reason: 'AppliedLate' }) }),
+    type: 'Verified',
+    is: 'True AppliedLate',
+    says: ['gateway-1'],
+  },
+  {
+    fact: 'a pod that its agent has not reported yet is unverified',
+    situation: withPods(situationOf(), {}, { report: undefined }),
+    type: 'Verified',
+    is: 'False PodsUnverified',
+    says: ['1 of 2', 'gateway-2'],
+  },
+  {
+    fact: 'a report of an earlier plan verifies nothing',
+    situation: withPods(situationOf(), { report: reportOf('0123456789abcdef') }),
+    type: 'Verified',
+    is: 'False PodsUnverified',
+    says: ['0 of 1'],
+  },
+  {
+    fact: 'a node without an agent is named',
+    situation: withPods(situationOf(), { report: undefined, hasAgent: false, nodeName: 'node-b' }),
+    type: 'Verified',
+    is: 'False AgentAbsent',
+    says: ['node-b'],
+  },
+  {
+    fact: 'a signature that does not verify is more than unverified',
+    situation: withPods(
+      situationOf(),
+      { report: undefined },
+      { report: reportOf('', { verified: false, reason: 'SignatureInvalid', message: 'unknown key k9' }) },
+    ),
+    type: 'Verified',
+    is: 'False SignatureInvalid',
+    says: ['gateway-2', 'unknown key k9'],
+  },
+  {
+    fact: 'a limit that cannot be set is said with the numbers of the agent',
+    situation: withPods(situationOf(), {
+      report: reportOf('', { verified: false, reason: 'LimitNotSettable', message: '22064 needed, 4096 settable' }),
+    }),
+    type: 'Verified',
+    is: 'False LimitNotSettable',
+    says: ['22064 needed, 4096 settable'],
+  },
+  {
+    fact: 'a sysctl that cannot be set is one too',
+    situation: withPods(situationOf(), {
+      report: reportOf('', { verified: false, reason: 'SysctlNotSettable', message: 'net.core.somaxconn' }),
+    }),
+    type: 'Verified',
+    is: 'False LimitNotSettable',
+    says: ['net.core.somaxconn'],
+  },
+  {
+    fact: 'mode Off has nothing to verify',
+    situation: withPods(off, {}),
+    type: 'Verified',
+    is: 'Unknown ModeOff',
+    says: [],
+  },
+];
+
+describe.each([
+  ['Applied', applied],
+  ['Verified', verified],
+])('%s', (_, rows) => {
+  test.each(rows)('$fact', expectCondition);
+});

@@ -1,0 +1,171 @@
+import { expect, test } from 'vitest';
+import type { ConnectionNodeStatus } from '../../src/api/connection-node.ts';
+import type { ObservedService } from '../../src/api/demand.ts';
+import type { Cluster, ClusterPod, ServiceSlice, StoredBudget } from '../../src/controller/cluster.ts';
+import { createObservations, rivalsOf } from '../../src/controller/observations.ts';
+import { matchingPods, nodeFactsFor, observedNow, smallestFacts } from '../../src/controller/observe.ts';
+import { budgetOf, podOf, roomyNode } from './situations.ts';
+
+const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod => ({
+  namespace: 'messaging',
+  name,
+  uid: `uid-of-${name}`,
+  createdAt: '2026-11-23T11:00:00Z',
+  labels: { app: 'gateway' },
+  nodeName: 'node-a',
+  isRunning: true,
+  isReady: true,
+  isLeftAlone: false,
+  observed: podOf().observed,
+  ownSysctls: new Map(),
+  sectionHash: undefined,
+  ...change,
+});
+
+const stored = (budget: ReturnType<typeof budgetOf>): StoredBudget => ({
+  ...budget,
+  resourceVersion: '1',
+  parsed: { budget },
+  status: undefined,
+});
+
+const clusterOf = (change: Partial<Cluster> = {}): Cluster => ({
+  budget: () => undefined,
+  budgetKeys: () => [],
+  budgetsIn: () => [],
+  podsIn: () => [],
+  service: () => undefined,
+  slicesOf: () => [],
+  namespaceLabels: () => ({}),
+  connectionNode: () => undefined,
+  connectionNodeNames: () => [],
+  connectionNodes: () => [],
+  ...change,
+});
+
+const slice = (addressType: string, addresses: readonly string[]): ServiceSlice => ({
+  serviceKey: 'messaging/broker',
+  addressType,
+  ports: [{ port: 1883 }],
+  endpoints: addresses.map((address) => ({ addresses: [address] })),
+});
+
+const nodeOf = (facts: object): ConnectionNodeStatus => ({ facts, pods: [] });
+const budget = budgetOf();
+
+test('pods match by label, newest first, and those that nobody may touch are left out', () => {
+  const pods = [
+    clusterPod('old', { createdAt: '2026-11-23T10:00:00Z' }),
+    clusterPod('new', { createdAt: '2026-11-23T11:30:00Z' }),
+    clusterPod('windows', { isLeftAlone: true }),
+    clusterPod('stranger', { labels: { app: 'other' } }),
+  ];
+
+  expect(matchingPods(clusterOf({ podsIn: () => pods }), budget).map(({ name }) => name)).toEqual(['new', 'old']);
+});
+
+test('the scale is the pods, and the most of them on one node', () => {
+  const pods = [
+    clusterPod('1'),
+    clusterPod('2'),
+    clusterPod('3', { nodeName: 'node-b' }),
+    clusterPod('4', { nodeName: undefined }),
+  ];
+
+  expect(observedNow(clusterOf(), budget, pods).scale).toEqual({ pods: 4, podsPerNode: 2 });
+  expect(observedNow(clusterOf(), budget, []).scale).toBeUndefined();
+});
+
+test('the Pod Security level of the namespace decides who reserves ports', () => {
+  const labels = {
+    'pod-security.kubernetes.io/enforce': 'baseline',
+    'pod-security.kubernetes.io/enforce-version': 'v1.26',
+  };
+  const cluster = clusterOf({ namespaceLabels: () => labels });
+
+  expect(observedNow(cluster, budget, [clusterPod('1')]).pod?.kubeletReservesPorts).toBe(false);
+  expect(observedNow(clusterOf(), budget, [clusterPod('1')]).pod?.kubeletReservesPorts).toBe(true);
+});
+
+test('a Service of two address families has each endpoint once', () => {
+  const flow = { name: 'broker', connections: 10, destination: { service: { name: 'broker', port: 1883 } } };
+  const slices = [slice('IPv6', ['fd00::1', 'fd00::2']), slice('IPv4', ['10.0.0.1', '10.0.0.2'])];
+  const cluster = clusterOf({ service: () => ({ spec: { ports: [{ port: 1883 }] } }), slicesOf: () => slices });
+
+  const { services } = observedNow(cluster, budgetOf({ inbound: [], outbound: [flow] }), []);
+
+  const expected: ObservedService = { headless: false, readyEndpoints: new Map([[1883, 2]]) };
+  expect(services).toEqual(new Map([['messaging/broker', expected]]));
+});
+
+test('clients are the ready pods that the flow selects', () => {
+  const clients = { podSelector: { matchLabels: { app: 'client' } } };
+  const inbound = [{ name: 'mqtt', port: 1883, connections: 10, clients }];
+  const labels = { app: 'client' };
+  const pods = [clusterPod('1', { labels }), clusterPod('2', { labels, isReady: false }), clusterPod('3')];
+
+  const { clientPods } = observedNow(clusterOf({ podsIn: () => pods }), budgetOf({ inbound }), []);
+
+  expect(clientPods).toEqual(new Map([['mqtt', 1]]));
+});
+
+test('of several nodes each fact is the smallest that is known', () => {
+  expect(
+    smallestFacts([
+      { ...roomyNode, conntrackMax: 262_144, runtimeNofile: { soft: 1024, hard: 1_048_576 } },
+      { ...roomyNode, conntrackMax: undefined, nrOpen: 900_000, runtimeNofile: { soft: 4096, hard: 524_288 } },
+    ]),
+  ).toMatchObject({
+    conntrackMax: 262_144,
+    nrOpen: 900_000,
+    runtimeNofile: { soft: 1024, hard: 524_288 },
+    kernelRelease: undefined,
+  });
+  expect(smallestFacts([])).toBeUndefined();
+});
+
+test('the nodes of the pods count; before there are any, all nodes with an agent', () => {
+  const nodes = new Map([
+    ['node-a', nodeOf({ nrOpen: 2_000_000 })],
+    ['node-b', nodeOf({ nrOpen: 1_000_000 })],
+  ]);
+  const cluster = clusterOf({ connectionNode: (name) => nodes.get(name), connectionNodes: () => nodes.values() });
+
+  expect(nodeFactsFor(cluster, [clusterPod('1')])?.nrOpen).toBe(2_000_000);
+  expect(nodeFactsFor(cluster, [])?.nrOpen).toBe(1_000_000);
+  expect(nodeFactsFor(cluster, [clusterPod('1', { nodeName: 'node-c' })])).toBeUndefined();
+});
+
+test('rivals are told from their age, then their name, with the pods that both select', () => {
+  const older = budgetOf({}, { name: 'older', uid: 'o', creationTimestamp: '2026-11-22T00:00:00Z' });
+  const sameAge = budgetOf({}, { name: 'zebra', uid: 'z' });
+  const stranger = budgetOf({ selector: { matchLabels: { app: 'other' } } }, { name: 'stranger', uid: 's' });
+  const cluster = clusterOf({ budgetsIn: () => [sameAge, stranger, budget, older].map(stored) });
+
+  expect(rivalsOf(cluster, budget, [clusterPod('1'), clusterPod('2')])).toEqual([
+    { name: 'older', wins: true, pods: 2 },
+    { name: 'zebra', wins: false, pods: 2 },
+  ]);
+  expect(rivalsOf(cluster, budget, [])).toEqual([]);
+});
+
+test('what the webhook hears of a scale holds for ten minutes, and a budget of another uid starts anew', () => {
+  let pods = [clusterPod('1'), clusterPod('2'), clusterPod('3')];
+  let present = budget;
+  const cluster = clusterOf({ podsIn: () => pods, budget: () => stored(present) });
+  let nowMs = 0;
+  const observations = createObservations(cluster, () => nowMs);
+  const planned = (): number | undefined => observations.observedFor(present).scale?.pods;
+
+  expect(planned()).toBe(3);
+  pods = pods.slice(0, 1);
+  nowMs = 60_000;
+  expect(planned()).toBe(3);
+  nowMs = 700_000;
+  expect(planned()).toBe(1);
+  pods = [clusterPod('1'), clusterPod('2')];
+  expect(planned()).toBe(2);
+  pods = pods.slice(0, 1);
+  present = budgetOf({}, { uid: 'another' });
+  expect(planned()).toBe(1);
+});
