@@ -7,11 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
 
-/** One file of the image: its path from the root without a leading slash, and where its bytes are. */
+/** One entry of the image: its path from the root without a leading slash, and where its bytes are. */
 export type ImageFile = {
   readonly path: string;
   readonly mode: 0o644 | 0o755;
-  readonly content: { readonly bytes: Uint8Array } | { readonly copyOf: string };
+  readonly content:
+    | { readonly kind: 'Bytes'; readonly bytes: Uint8Array }
+    | { readonly kind: 'Copy'; readonly source: string }
+    | { readonly kind: 'Link'; readonly target: string }
+    | { readonly kind: 'Folder' };
 };
 
 /** What the image runs, by the name of its bundle: /app/NAME.js. */
@@ -46,11 +50,12 @@ export async function imageContents(wanted: readonly Program[], signal: AbortSig
   const native = koffi.filter((file) => file.endsWith('.node'));
   const libraries = await sharedLibraries([node, ...native], signal);
   const files = [
-    { path: 'node', mode: 0o755, content: { copyOf: node } } as const,
-    ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: { copyOf: file } }) as const),
-    ...koffi.map((file) => appFile(relative(checkout, file), { copyOf: file })),
+    { path: 'node', mode: 0o755, content: copyOf(node) } as const,
+    ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: copyOf(file) }) as const),
+    ...koffi.map((file) => appFile(relative(checkout, file), copyOf(file))),
     ...(await bundles([...wanted, ...workerThreads])),
     ...accountFiles,
+    ...runFolders,
     textFile('LICENSE', await readFile(join(checkout, 'LICENSE'), 'utf8')),
   ];
   return files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
@@ -63,8 +68,18 @@ const accountFiles: readonly ImageFile[] = [
   textFile('etc/nsswitch.conf', 'passwd: files\ngroup: files\nhosts: files dns\n'),
 ];
 
+/** Runtimes name sockets and namespaces by /run or /var/run, and mean the same. */
+const runFolders: readonly ImageFile[] = [
+  { path: 'run', mode: 0o755, content: { kind: 'Folder' } },
+  { path: 'var/run', mode: 0o755, content: { kind: 'Link', target: '/run' } },
+];
+
+function copyOf(source: string): ImageFile['content'] {
+  return { kind: 'Copy', source };
+}
+
 function textFile(path: string, text: string): ImageFile {
-  return { path, mode: 0o644, content: { bytes: Buffer.from(text) } };
+  return { path, mode: 0o644, content: { kind: 'Bytes', bytes: Buffer.from(text) } };
 }
 
 function appFile(path: string, content: ImageFile['content']): ImageFile {
@@ -97,7 +112,9 @@ async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[
     write: false,
     logLevel: 'silent',
   });
-  const scripts = outputFiles.map(({ path, contents }) => appFile(relative(checkout, path), { bytes: contents }));
+  const scripts = outputFiles.map(({ path, contents }) =>
+    appFile(relative(checkout, path), { kind: 'Bytes', bytes: contents }),
+  );
   const modules = textFile('app/package.json', '{"type":"module"}\n');
   return [...scripts, modules, ...(await licences(Object.keys(metafile.inputs)))];
 }
@@ -114,7 +131,7 @@ async function licences(inputs: readonly string[]): Promise<readonly ImageFile[]
   return files.map(({ folder, file }) => ({
     path: `licenses/${folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length)}`,
     mode: 0o644,
-    content: { copyOf: file },
+    content: copyOf(file),
   }));
 }
 

@@ -1,6 +1,18 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { chmod, constants, copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  constants,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDirectory } from '../test/cluster/lab/environment.ts';
@@ -81,13 +93,26 @@ async function removeOlder(directory: string): Promise<void> {
 /** Modes are set, not asked for: they must not depend on the umask of whoever builds. */
 export async function writeRootfs(files: readonly ImageFile[], rootfs: string, signal: AbortSignal): Promise<void> {
   await chmod(rootfs, 0o755);
-  for (const { path, mode, content } of files) {
+  for (const file of files) {
     signal.throwIfAborted();
-    const target = join(rootfs, path);
-    await makeFolders(rootfs, dirname(path));
-    if ('bytes' in content) await writeFile(target, content.bytes);
-    else await copyFile(content.copyOf, target, constants.COPYFILE_FICLONE);
-    await chmod(target, mode);
+    await makeFolders(rootfs, dirname(file.path));
+    await writeEntry(file, rootfs);
+  }
+}
+
+async function writeEntry({ path, mode, content }: ImageFile, rootfs: string): Promise<void> {
+  const target = join(rootfs, path);
+  switch (content.kind) {
+    case 'Folder':
+      return makeFolders(rootfs, path);
+    case 'Link':
+      return symlink(content.target, target);
+    case 'Bytes':
+      await writeFile(target, content.bytes);
+      return chmod(target, mode);
+    case 'Copy':
+      await copyFile(content.source, target, constants.COPYFILE_FICLONE);
+      return chmod(target, mode);
   }
 }
 
@@ -108,14 +133,16 @@ async function readVersion(): Promise<string> {
 async function hashOf(files: readonly ImageFile[], signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(configuration));
   for (const { path, mode, content } of files) {
-    const digest = 'bytes' in content ? digestOfBytes(content.bytes) : await digestOfFile(content.copyOf, signal);
-    hash.update(`\n${digest} ${mode.toString(8)} ${path}`);
+    hash.update(`\n${await digestOf(content, signal)} ${mode.toString(8)} ${path}`);
   }
   return hash.digest('hex');
 }
 
-function digestOfBytes(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+async function digestOf(content: ImageFile['content'], signal: AbortSignal): Promise<string> {
+  if (content.kind === 'Folder') return 'folder';
+  if (content.kind === 'Link') return `link to ${content.target}`;
+  if (content.kind === 'Copy') return digestOfFile(content.source, signal);
+  return createHash('sha256').update(content.bytes).digest('hex');
 }
 
 async function digestOfFile(file: string, signal: AbortSignal): Promise<string> {
