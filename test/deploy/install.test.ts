@@ -59,13 +59,7 @@ test.each(['connectionbudgets', 'connectionnodes'])('every field of %s has a des
 });
 
 test('kubectl explain knows a field', async () => {
-  const schemaIsServed = async (): Promise<boolean> =>
-    succeeds(
-      kubectlFile,
-      ['--kubeconfig', server.kubeconfig, 'explain', 'connectionbudgets.spec.headroomPercent'],
-      quiet,
-    );
-  await expect.poll(schemaIsServed, { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => explains('connectionbudgets.spec.headroomPercent'), { timeout: 20_000 }).toBe(true);
 });
 
 test.each([
@@ -94,8 +88,8 @@ test.each([
   ['controller', 'list', 'secrets', 'no'],
   ['controller', 'patch', 'mutatingwebhookconfigurations.admissionregistration.k8s.io/connectionbudget', 'yes'],
   ['controller', 'patch', 'mutatingwebhookconfigurations.admissionregistration.k8s.io/other', 'no'],
-])('may the %s %s %s? %s', async (part, verb, resource, expected) => {
-  expect(await mayThey(part, verb, resource)).toBe(expected);
+])('may the %s %s %s? %s', async (...[part, verb, resource, expected]) => {
+  expect(await may(account(part), verb, resource)).toBe(expected);
 });
 
 test('a controller pod is admitted where Pod Security enforces restricted, an agent is not even where it is baseline', async () => {
@@ -131,8 +125,12 @@ async function versions(): Promise<readonly string[]> {
   return (await kubectl(['get', kinds, '-n', namespace, format])).split('\n');
 }
 
-async function mayThey(part: string, verb: string, resource: string): Promise<string> {
-  const args = ['auth', 'can-i', verb, ...resource.split(' '), '-n', namespace, '--as', account(part)];
+function explains(field: string): Promise<boolean> {
+  return succeeds(kubectlFile, ['--kubeconfig', server.kubeconfig, 'explain', field], quiet);
+}
+
+async function may(user: string, verb: string, resource: string): Promise<string> {
+  const args = ['auth', 'can-i', verb, ...resource.split(' '), '-n', namespace, '--as', user];
   return kubectl(args).then(
     (answer) => answer.trim(),
     () => 'no',
