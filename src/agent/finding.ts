@@ -1,0 +1,33 @@
+import type { Rlimit } from '../linux/libc.ts';
+
+/** What a pod does not have as planned, with both numbers. */
+export interface Finding {
+  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable';
+  readonly message: string;
+}
+
+const digits = new Intl.NumberFormat('en-US');
+
+export const limitText = (limit: number): string => (Number.isFinite(limit) ? digits.format(limit) : 'unlimited');
+
+/** `what` says of the second pair of numbers whose it is: "can be set on this node". */
+export const nofileFinding = (
+  container: string,
+  planned: Rlimit,
+  { limit, what }: { readonly limit: Rlimit; readonly what: string },
+): Finding => ({
+  kind: 'LimitNotSettable',
+  message:
+    `container ${container}: nofile ${limitText(planned.soft)} soft, ${limitText(planned.hard)} hard planned; ` +
+    `${limitText(limit.soft)} soft, ${limitText(limit.hard)} hard ${what}`,
+});
+
+export const unknownNofileFinding = (container: string, planned: Rlimit, why: string): Finding => ({
+  kind: 'LimitNotSettable',
+  message: `container ${container}: nofile ${limitText(planned.soft)} soft, ${limitText(planned.hard)} hard planned; ${why}`,
+});
+
+export const sysctlFinding = (name: string, planned: string, why: string): Finding => ({
+  kind: 'SysctlNotSettable',
+  message: `${name} "${planned}" planned; ${why}`,
+});

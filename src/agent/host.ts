@@ -1,0 +1,13 @@
+import type { NamespaceWorker } from '../linux/namespace-worker.ts';
+import type { NodeFacts } from '../linux/node-facts.ts';
+import type { AgentCaps } from './adjust.ts';
+
+/** The machine as the agent reaches it. */
+export interface Host {
+  /** A proc mount with the node's pid namespace and a sys/net that can be written. */
+  readonly procRoot: string;
+  readonly worker: NamespaceWorker;
+  readonly caps: AgentCaps;
+  /** As last read. */
+  readonly facts: () => NodeFacts;
+}

@@ -1,0 +1,57 @@
+import type { Rlimit } from '../linux/libc.ts';
+import type { NodeFacts } from '../linux/node-facts.ts';
+import type { PluginState } from '../nri/plugin.ts';
+
+/** What the agent knows of its node and of the runtime there. */
+export class NodeView {
+  readonly #onChange: () => void;
+  #facts: NodeFacts = { canRaiseNofile: false };
+  #sandboxNofile: Rlimit | undefined;
+  #runtime = '';
+  #isSynchronized = false;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  get facts(): NodeFacts {
+    return this.#facts;
+  }
+
+  get sandboxNofile(): Rlimit | undefined {
+    return this.#sandboxNofile;
+  }
+
+  /** Name and version; "" while the agent is not registered. */
+  get runtime(): string {
+    return this.#runtime;
+  }
+
+  get isSynchronized(): boolean {
+    return this.#isSynchronized;
+  }
+
+  seeFacts(facts: NodeFacts): void {
+    this.#facts = facts;
+    this.#onChange();
+  }
+
+  seeSandboxNofile(limit: Rlimit): void {
+    this.#sandboxNofile = limit;
+    this.#onChange();
+  }
+
+  seePlugin(plugin: PluginState): void {
+    if (plugin.state === 'connecting') return;
+    if (plugin.state === 'registered') this.#runtime = `${plugin.runtime.name} ${plugin.runtime.version}`.trim();
+    if (plugin.state === 'lost') this.#runtime = '';
+    this.#isSynchronized = plugin.state === 'synchronized';
+    this.#onChange();
+  }
+
+  /** The agent ends: what it published stays, and says so. */
+  leave(): void {
+    this.#runtime = '';
+    this.#isSynchronized = false;
+  }
+}

@@ -1,0 +1,101 @@
+import type { Rlimit } from '../linux/libc.ts';
+import type { ProcessIdentity } from '../linux/proc.ts';
+import type { SettledProcess } from './container-nofile.ts';
+import type { Finding } from './finding.ts';
+import type { JudgedPlan } from './verify-signature.ts';
+
+/** What was last seen of a container's limits or of a pod's sysctls. */
+export interface Outcome {
+  readonly isChecked: boolean;
+  /** Something was set after the first container had started. */
+  readonly isLate: boolean;
+  readonly findings: readonly Finding[];
+}
+
+export const unchecked: Outcome = { isChecked: false, isLate: false, findings: [] };
+
+export interface PlannedContainer {
+  readonly id: string;
+  readonly name: string;
+  /** Of the first process, in the node's pid namespace; 0 before it is started. */
+  readonly pid: number;
+  /** The first process, once it was seen: its pid may be another's by then. */
+  readonly init?: ProcessIdentity;
+  readonly hasStopped: boolean;
+  readonly settled: ReadonlySet<SettledProcess>;
+  readonly nofile: Outcome;
+}
+
+export interface Usage {
+  /** Of the fullest process, in percent of its soft limit. */
+  readonly usedPercent?: number;
+  readonly connections?: number;
+}
+
+/** A pod with an annotation of ours, whatever that is worth. */
+export interface PlannedPod {
+  readonly sandboxId: string;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly annotation: string;
+  readonly plan: JudgedPlan;
+  /** Undefined: the pod is on its node's own network. */
+  readonly netnsPath: string | undefined;
+  /** What the pod's containers inherit, where its sandbox has a process. */
+  readonly sandboxNofile: Rlimit | undefined;
+  readonly sysctls: Outcome;
+  /** The planned ones, by name: the last that was created. */
+  readonly containers: ReadonlyMap<string, PlannedContainer>;
+  readonly usage: Usage;
+}
+
+/** The planned pods of this node, by sandbox. Values are replaced, never changed. */
+export class PlannedPods {
+  readonly #pods = new Map<string, PlannedPod>();
+  readonly #onChange: () => void;
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  get(sandboxId: string): PlannedPod | undefined {
+    return this.#pods.get(sandboxId);
+  }
+
+  all(): readonly PlannedPod[] {
+    return [...this.#pods.values()];
+  }
+
+  put(pod: PlannedPod): void {
+    this.#pods.set(pod.sandboxId, pod);
+    this.#onChange();
+  }
+
+  /** Nothing where the pod is gone by now: whoever looked at it was too late. */
+  update(sandboxId: string, change: (pod: PlannedPod) => PlannedPod): void {
+    const pod = this.#pods.get(sandboxId);
+    if (pod !== undefined) this.put(change(pod));
+  }
+
+  /** Nothing where the container is gone, or another of its name has been created since. */
+  updateContainer(
+    sandboxId: string,
+    containerId: string,
+    change: (container: PlannedContainer) => PlannedContainer,
+  ): void {
+    const pod = this.#pods.get(sandboxId);
+    const container = pod?.containers.values().find(({ id }) => id === containerId);
+    if (pod === undefined || container === undefined) return;
+    this.put(withContainer(pod, change(container)));
+  }
+
+  forget(sandboxId: string): void {
+    if (this.#pods.delete(sandboxId)) this.#onChange();
+  }
+}
+
+export const withContainer = (pod: PlannedPod, container: PlannedContainer): PlannedPod => ({
+  ...pod,
+  containers: new Map([...pod.containers, [container.name, container]]),
+});

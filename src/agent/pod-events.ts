@@ -1,0 +1,145 @@
+import { planAnnotation } from '../api/names.ts';
+import type { Rlimit } from '../linux/libc.ts';
+import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_pb.ts';
+import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
+import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
+import type { Host } from './host.ts';
+import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
+import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
+import type { Verifier } from './verify.ts';
+import type { Judge } from './verify-signature.ts';
+
+export interface PodEventOptions {
+  readonly host: Host;
+  readonly pods: PlannedPods;
+  readonly verifier: Verifier;
+  readonly judge: Judge;
+  /** A plan did not verify: its key may be new. Whether the keys have changed. */
+  readonly rereadKeys: () => boolean;
+  /** What the runtime gives containers by itself, seen at a sandbox. */
+  readonly onSandboxNofile: (limit: Rlimit) => void;
+  /** The pods from before have been looked at. */
+  readonly onAdopted: () => void;
+  /** Runs on after the runtime has its answer. */
+  readonly inBackground: (task: (signal: AbortSignal) => Promise<void>) => void;
+}
+
+/** The runtime waits 2 s for a new pod, for all plugins together; sysctls that come later come in the next pass. */
+const sysctlDeadlineMs = 1200;
+
+/** What the agent does at each event of the runtime. Whatever fails here, the pod starts as Kubernetes would start it. */
+export function podEvents(options: PodEventOptions): PluginHandlers {
+  const { pods, verifier, inBackground } = options;
+  return {
+    synchronize: (sandboxes, containers) => {
+      adopt(options, sandboxes, containers);
+      inBackground(async (signal) => {
+        await verifier.verifyAll(signal);
+        options.onAdopted();
+      });
+    },
+    runPodSandbox: async (sandbox, signal) => {
+      remember(options, sandbox, 'WithKeys');
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(sysctlDeadlineMs)]);
+      await verifier.applySysctls(sandbox.id, { isLate: false, signal: deadline });
+    },
+    createContainer: (sandbox, container) => create(options, sandbox, container),
+    postStartContainer: (sandbox, container) => {
+      started(options, sandbox, container);
+      inBackground((signal) => verifier.verifyStarted(sandbox.id, container.id, signal));
+    },
+    stopContainer: (sandbox, { id }) =>
+      pods.updateContainer(sandbox.id, id, (container) => ({ ...container, hasStopped: true })),
+    stopPodSandbox: ({ id }) => pods.forget(id),
+    removePodSandbox: ({ id }) => pods.forget(id),
+  };
+}
+
+/** From memory alone, and at once: the runtime creates no other container meanwhile. */
+function create(options: PodEventOptions, sandbox: PodSandbox, container: Container): ContainerAdjustment | undefined {
+  const { pods, host } = options;
+  const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'FromMemory');
+  if (pod?.plan.state !== 'Verified') return undefined;
+  const { section } = pod.plan;
+  if (plannedNofile(section, container.name) === undefined) return undefined;
+  const node = nodeNofileFor(pod, container, host);
+  const { adjustment, findings } = adjustContainer(section, container.name, { node, caps: host.caps });
+  pods.put(withContainer(pod, { ...newContainer(container), nofile: { ...unchecked, findings } }));
+  return adjustment;
+}
+
+function started(options: PodEventOptions, sandbox: PodSandbox, container: Container): void {
+  const { pods } = options;
+  const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'FromMemory');
+  if (pod === undefined || !mayBePlanned(pod, container)) return;
+  const known = pod.containers.get(container.name);
+  const base = known?.id === container.id ? known : newContainer(container);
+  pods.put(withContainer(pod, { ...base, pid: container.pid }));
+}
+
+/** Takes over what is there when the agent registers, also again after the runtime or the agent restarted. */
+function adopt(options: PodEventOptions, sandboxes: readonly PodSandbox[], containers: readonly Container[]): void {
+  const { pods } = options;
+  const listed = new Set(sandboxes.map(({ id }) => id));
+  for (const { sandboxId } of pods.all()) if (!listed.has(sandboxId)) pods.forget(sandboxId);
+  const ofSandbox = Map.groupBy(containers.filter(isAlive), ({ podSandboxId }) => podSandboxId);
+  for (const sandbox of sandboxes) {
+    const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'WithKeys');
+    if (pod !== undefined) pods.put(withAlive(pod, ofSandbox.get(sandbox.id) ?? []));
+  }
+}
+
+function withAlive(pod: PlannedPod, containers: readonly Container[]): PlannedPod {
+  const planned = containers.filter((container) => mayBePlanned(pod, container));
+  const known = new Map([...pod.containers.values()].map((container) => [container.id, container]));
+  const alive = planned.map((container) => ({
+    ...(known.get(container.id) ?? newContainer(container)),
+    pid: container.pid,
+  }));
+  return { ...pod, containers: new Map(alive.map((container) => [container.name, container])) };
+}
+
+/** Undefined for a pod without an annotation of ours, which is left alone. */
+function remember(
+  options: PodEventOptions,
+  sandbox: PodSandbox,
+  how: 'WithKeys' | 'FromMemory',
+): PlannedPod | undefined {
+  const { host, pods, judge } = options;
+  const sandboxNofile = how === 'WithKeys' ? readSandboxNofile(sandbox, host.procRoot) : undefined;
+  if (sandboxNofile !== undefined) options.onSandboxNofile(sandboxNofile);
+  const annotation = sandbox.annotations[planAnnotation];
+  if (annotation === undefined) return undefined;
+  const first = judge(annotation, sandbox.namespace);
+  const isRetried = how === 'WithKeys' && first.state === 'Rejected' && first.fault === 'UnknownKey';
+  const plan = isRetried && options.rereadKeys() ? judge(annotation, sandbox.namespace) : first;
+  const { id: sandboxId, uid, namespace, name } = sandbox;
+  const identity = { sandboxId, uid, namespace, name, annotation };
+  const netnsPath = readNetnsPath(sandbox, host.procRoot);
+  pods.put({ ...identity, plan, netnsPath, sandboxNofile, sysctls: unchecked, containers: new Map(), usage: {} });
+  return pods.get(sandboxId);
+}
+
+function nodeNofileFor(pod: PlannedPod, container: Container, host: Host): NodeNofile {
+  const facts = host.facts();
+  const explicit = container.rlimits.findLast(({ type }) => type === 'RLIMIT_NOFILE');
+  const given = explicit && { soft: Number(explicit.soft), hard: Number(explicit.hard) };
+  // A runtime written in Go has raised its own soft limit, which its containers do not inherit.
+  const inherited = facts.runtimeNofile && { soft: 0, hard: facts.runtimeNofile.hard };
+  return { runtime: given ?? pod.sandboxNofile ?? inherited, settable: settableNofileFor(facts, pod.sandboxNofile) };
+}
+
+/** All containers of a plan that did not verify: it may when its key has come. */
+const mayBePlanned = ({ plan }: PlannedPod, { name }: Container): boolean =>
+  plan.state === 'Rejected' || plannedNofile(plan.section, name) !== undefined;
+
+const isAlive = ({ state }: Container): boolean => state !== ContainerState.CONTAINER_STOPPED;
+
+const newContainer = ({ id, name, pid }: Container): PlannedContainer => ({
+  id,
+  name,
+  pid,
+  hasStopped: false,
+  settled: new Set(),
+  nofile: unchecked,
+});

@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { ConnectionNodeStatus } from '../api/connection-node.ts';
+import { KubeError } from '../kube/connection-node.ts';
+import { textWithoutUsage } from './report.ts';
+
+export interface PublishTiming {
+  /** Events come in bursts: what follows within this time goes into one write. */
+  readonly debounceMs: number;
+  /** The shortest time between two writes that differ in usage alone. */
+  readonly usageEveryMs: number;
+  /** The same is written again after this time: the object may have been deleted. */
+  readonly repeatEveryMs: number;
+  /** Between attempts while the API server takes nothing: doubled from the first up to the longest. */
+  readonly firstRetryMs: number;
+  readonly longestRetryMs: number;
+}
+
+export const usualTiming: PublishTiming = {
+  debounceMs: 200,
+  usageEveryMs: 30_000,
+  repeatEveryMs: 600_000,
+  firstRetryMs: 1000,
+  longestRetryMs: 60_000,
+};
+
+/** What the API server took last, and when. */
+export interface Published {
+  readonly status: ConnectionNodeStatus;
+  readonly atMs: number;
+}
+
+/** Milliseconds to wait before `status` is to be written: 0 at once, Infinity not before something changes. */
+export function publishDelayMs(
+  status: ConnectionNodeStatus,
+  last: Published | undefined,
+  { nowMs, timing }: { readonly nowMs: number; readonly timing: PublishTiming },
+): number {
+  if (last === undefined) return 0;
+  const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
+  if (isSame(status, last.status)) return after(timing.repeatEveryMs);
+  return textWithoutUsage(status) === textWithoutUsage(last.status) ? after(timing.usageEveryMs) : 0;
+}
+
+/** The wait after `failures` failures in a row (1 or more): doubled, half of it random. `random` is in [0, 1). */
+export function retryDelayMs(failures: number, random: number, timing: PublishTiming): number {
+  const ceilingMs = Math.min(timing.longestRetryMs, timing.firstRetryMs * 2 ** Math.min(failures - 1, 20));
+  return (ceilingMs / 2) * (1 + random);
+}
+
+export interface PublisherOptions {
+  readonly read: () => ConnectionNodeStatus;
+  /** An error may ask for more time (`retryAfterMs`). */
+  readonly write: (status: ConnectionNodeStatus, signal: AbortSignal) => Promise<void>;
+  readonly onWrite: (error: unknown) => void;
+  readonly timing: PublishTiming;
+}
+
+/** Keeps what the API server has equal to what the agent knows, with as few writes as that takes. */
+export class Publisher {
+  readonly #options: PublisherOptions;
+  #changed = Promise.withResolvers<void>();
+  #last: Published | undefined;
+  #failures = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Something that is published may have changed. */
+  notify(): void {
+    this.#changed.resolve();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { timing, read } = this.#options;
+    while (!signal.aborted) {
+      this.#changed = Promise.withResolvers();
+      const status = read();
+      const delayMs = publishDelayMs(status, this.#last, { nowMs: Date.now(), timing });
+      if (delayMs > 0) await this.#changeOr(delayMs, signal);
+      else await this.#write(status, signal);
+    }
+  }
+
+  /** One attempt, whatever was published before: the last word of an agent that ends. */
+  async writeNow(signal: AbortSignal): Promise<void> {
+    await this.#attempt(this.#options.read(), signal);
+  }
+
+  async #write(status: ConnectionNodeStatus, signal: AbortSignal): Promise<void> {
+    const retryAfterMs = await this.#attempt(status, signal);
+    const { timing } = this.#options;
+    if (this.#failures === 0) return;
+    await pause(Math.max(retryAfterMs, retryDelayMs(this.#failures, Math.random(), timing)), signal);
+  }
+
+  async #attempt(status: ConnectionNodeStatus, signal: AbortSignal): Promise<number> {
+    try {
+      await this.#options.write(status, signal);
+      this.#last = { status, atMs: Date.now() };
+      this.#failures = 0;
+      this.#options.onWrite(undefined);
+      return 0;
+    } catch (error) {
+      if (signal.aborted) return 0;
+      this.#failures += 1;
+      this.#options.onWrite(error);
+      return retryAfterMsOf(error);
+    }
+  }
+
+  /** Until something changes and settles for the debounce, or the time is over. */
+  async #changeOr(delayMs: number, signal: AbortSignal): Promise<void> {
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    await Promise.race([this.#changed.promise, pause(delayMs, either)]);
+    over.abort();
+    await pause(Math.min(delayMs, this.#options.timing.debounceMs), signal);
+  }
+}
+
+const longestTimerMs = 2 ** 31 - 1;
+
+async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  await sleep(Math.min(delayMs, longestTimerMs), undefined, { signal }).catch(() => undefined);
+}
+
+const retryAfterMsOf = (error: unknown): number => (error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0);
+
+const isSame = (a: ConnectionNodeStatus, b: ConnectionNodeStatus): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -1,0 +1,54 @@
+import { readdirSync } from 'node:fs';
+
+import { canRaiseNofile, readEffectiveCapabilities } from '../linux/capabilities.ts';
+import { LinuxError } from '../linux/linux-error.ts';
+import { type NodeFacts, type NodeFactsOptions, readNodeFacts } from '../linux/node-facts.ts';
+import { readProcessFile } from '../linux/proc.ts';
+import { readNofile } from '../linux/rlimits.ts';
+
+/** Names of container runtimes as proc_pid_comm(5) has them. */
+export const runtimeNames = ['containerd', 'crio'] as const;
+
+interface Candidate {
+  readonly pid: number;
+  readonly hard: number;
+  readonly canRaise: boolean;
+}
+
+/**
+ * The process of the container runtime. Where several have such a name (Docker has a containerd of its own), the one that
+ * can give the least: a limit that cannot be set fails a container, a lower one is repaired.
+ */
+export function findRuntime(procRoot: string, names: readonly string[]): number | undefined {
+  const pids = readdirSync(procRoot).filter((name) => /^\d+$/.test(name));
+  const candidates = pids.flatMap((pid) => candidateOf(Number(pid), names, procRoot));
+  const [least] = candidates.toSorted((a, b) => Number(a.canRaise) - Number(b.canRaise) || a.hard - b.hard);
+  return least?.pid;
+}
+
+/**
+ * The facts of this node. Without a runtime's process what it gives and can give is Unknown: this process' own limits
+ * say nothing of it.
+ */
+export async function readFactsBeside(
+  options: Omit<NodeFactsOptions, 'runtimePid'> & {
+    readonly procRoot: string;
+    readonly runtimeNames: readonly string[];
+  },
+): Promise<NodeFacts> {
+  const runtimePid = findRuntime(options.procRoot, options.runtimeNames);
+  if (runtimePid !== undefined) return readNodeFacts({ ...options, runtimePid });
+  const unknown = { runtimeNofile: undefined, runtimeCanRaiseNofile: undefined, settableNofile: undefined };
+  return { ...(await readNodeFacts(options)), ...unknown };
+}
+
+function candidateOf(pid: number, names: readonly string[], procRoot: string): readonly Candidate[] {
+  try {
+    if (!names.includes(readProcessFile(pid, 'comm', procRoot).trim())) return [];
+    const canRaise = canRaiseNofile(readEffectiveCapabilities({ pid, procRoot }));
+    return [{ pid, hard: readNofile(pid, procRoot).hard, canRaise }];
+  } catch (error) {
+    if (error instanceof LinuxError && error.kind === 'Gone') return [];
+    throw error;
+  }
+}
