@@ -7,8 +7,25 @@ const namesOf = (states: readonly PodState[]): string => listed(states.map(({ na
 
 export const noPods: Verdict = { status: 'Unknown', reason: 'NoPods', message: 'No running pod matches the selector.' };
 
+/** What the plan does not reach in pods that match, and why. */
+const exceptions = ({ untouchable }: Situation, states: readonly PodState[]): string => {
+  const onHost = states.filter(({ observed }) => observed.hostNetwork);
+  const sentences = [
+    ...(onHost.length === 0
+      ? []
+      : [`${namesOf(onHost)}: the network is the node's, so limits are set and sysctls are not.`]),
+    ...(untouchable === 0 ? [] : [`${counted(untouchable, 'Windows or static pod')} that match are left alone.`]),
+  ];
+  return sentences.map((sentence) => ` ${sentence}`).join('');
+};
+
 /** Whether every running pod that matches carries the current plan. */
-export const appliedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: readonly PodState[]): Verdict => {
+export const appliedVerdict = (situation: Situation, states: readonly PodState[]): Verdict => {
+  const verdict = carriedVerdict(situation, states);
+  return { ...verdict, message: verdict.message + exceptions(situation, states) };
+};
+
+const carriedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: readonly PodState[]): Verdict => {
   const { namespace, spec } = budget;
   const current = states.filter(({ isCurrent }) => isCurrent).length;
   const share = `${current} of ${states.length} running pods carry the current plan`;

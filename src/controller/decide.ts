@@ -2,7 +2,7 @@ import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import { enabledLabel } from '../api/names.ts';
 import type { Cluster, StoredBudget } from './cluster.ts';
 import { type Observations, rivalsOf, withReport } from './observations.ts';
-import { matchingPods, nodeFactsFor } from './observe.ts';
+import { matchingPods, nodeFactsFor, untouchablePods } from './observe.ts';
 import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
 
 export interface Decision extends Outcome {
@@ -32,6 +32,7 @@ export const decide = (
     observed,
     facts: nodeFactsFor(cluster, pods),
     pods: pods.map((pod) => withReport(cluster, pod)),
+    untouchable: untouchablePods(cluster, budget),
     rivals: rivalsOf(cluster, budget, pods),
     isNamespaceEnabled: labels === undefined || labels[enabledLabel] === 'true',
     previous,

@@ -9,11 +9,17 @@ import type { Cluster, ClusterPod, ServiceSlice } from './cluster.ts';
 
 /** Questions about a budget's surroundings, answered from what was seen last. */
 
+const selectedPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
+  [...cluster.podsIn(namespace)].filter((pod) => selects(spec.selector, pod.labels));
+
 /** The pods that the selector means, newest first; those that nobody may touch are left alone. */
-export const matchingPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
-  [...cluster.podsIn(namespace)]
-    .filter((pod) => !pod.isLeftAlone && selects(spec.selector, pod.labels))
+export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
+  selectedPods(cluster, budget)
+    .filter((pod) => !pod.isLeftAlone)
     .toSorted(newestFirst);
+
+export const untouchablePods = (cluster: Cluster, budget: ConnectionBudget): number =>
+  selectedPods(cluster, budget).filter((pod) => pod.isLeftAlone).length;
 
 const newestFirst = (a: ClusterPod, b: ClusterPod): number =>
   b.createdAt === a.createdAt ? (a.name < b.name ? -1 : 1) : b.createdAt < a.createdAt ? -1 : 1;

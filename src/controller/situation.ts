@@ -13,6 +13,8 @@ export interface Situation {
   readonly facts: NodeFacts | undefined;
   /** Every pod that matches and has not ended, newest first. */
   readonly pods: readonly MatchingPod[];
+  /** Pods that match and that nobody may touch: Windows pods and the mirrors of static pods. */
+  readonly untouchable: number;
   readonly rivals: readonly Rival[];
   readonly isNamespaceEnabled: boolean;
   readonly previous: ConnectionBudgetStatus | undefined;

@@ -38,15 +38,20 @@ export const startTerm = (options: TermOptions): LeadersTerm => {
     metrics.failed(kindOf(failure.error));
     logger.warn(failure, 'the reconciliation failed and is tried again');
   };
-  const budgetQueue = startWorkQueue({ workers, signal, failed, work: (key) => workOnBudget(term, key) });
+  const budgetQueue = startWorkQueue({
+    workers,
+    signal,
+    failed,
+    work: async (key) => {
+      metrics.queued(budgetQueue.waiting());
+      return workOnBudget(term, key);
+    },
+  });
   const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
   for (const key of cluster.budgetKeys()) budgetQueue.add(key);
   for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
   return {
-    budgetTouched: (key) => {
-      budgetQueue.add(key);
-      metrics.queued(budgetQueue.waiting());
-    },
+    budgetTouched: (key) => budgetQueue.add(key),
     nodeReported: (name) => nodeQueue.add(name),
     ended: Promise.all([budgetQueue.drained, nodeQueue.drained]).then(() => undefined),
   };

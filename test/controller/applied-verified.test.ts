@@ -1,6 +1,6 @@
 import { describe, test } from 'vitest';
 import { expectCondition, fitting, off, type Row } from './condition-rows.ts';
-import { hashFor, reportOf, situationOf, withPods } from './situations.ts';
+import { hashFor, podOf, reportOf, situationOf, withPods } from './situations.ts';
 
 const applied: readonly Row[] = [
   {
@@ -37,6 +37,20 @@ const applied: readonly Row[] = [
     type: 'Applied',
     is: 'False PodsOutdated',
     says: ['0 of 1'],
+  },
+  {
+    fact: 'a pod in the network of its node is told what it does not get',
+    situation: withPods(situationOf(), { observed: { ...podOf().observed, hostNetwork: true } }),
+    type: 'Applied',
+    is: 'True AllPodsCurrent',
+    says: ["gateway-1: the network is the node's"],
+  },
+  {
+    fact: 'pods that nobody may touch are counted apart',
+    situation: withPods(situationOf({ untouchable: 2 }), {}),
+    type: 'Applied',
+    is: 'True AllPodsCurrent',
+    says: ['1 of 1', '2 Windows or static pods'],
   },
   {
     fact: 'mode Off changes no pod',

@@ -3,7 +3,13 @@ import type { ConnectionNodeStatus } from '../../src/api/connection-node.ts';
 import type { ObservedService } from '../../src/api/demand.ts';
 import type { Cluster, ClusterPod, ServiceSlice, StoredBudget } from '../../src/controller/cluster.ts';
 import { createObservations, rivalsOf } from '../../src/controller/observations.ts';
-import { matchingPods, nodeFactsFor, observedNow, smallestFacts } from '../../src/controller/observe.ts';
+import {
+  matchingPods,
+  nodeFactsFor,
+  observedNow,
+  smallestFacts,
+  untouchablePods,
+} from '../../src/controller/observe.ts';
 import { budgetOf, podOf, roomyNode } from './situations.ts';
 
 const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod => ({
@@ -61,7 +67,9 @@ test('pods match by label, newest first, and those that nobody may touch are lef
     clusterPod('stranger', { labels: { app: 'other' } }),
   ];
 
-  expect(matchingPods(clusterOf({ podsIn: () => pods }), budget).map(({ name }) => name)).toEqual(['new', 'old']);
+  const cluster = clusterOf({ podsIn: () => pods });
+  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['new', 'old']);
+  expect(untouchablePods(cluster, budget)).toBe(1);
 });
 
 test('the scale is the pods, and the most of them on one node', () => {

@@ -72,6 +72,7 @@ export const situationOf = (change: Partial<Situation> = {}): Situation => ({
   observed: nothingObserved('messaging'),
   facts: roomyNode,
   pods: [],
+  untouchable: 0,
   rivals: [],
   isNamespaceEnabled: true,
   previous: undefined,

@@ -1,0 +1,111 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { KubeClient } from '../../src/kube/client.ts';
+import { collectionPath, type KubeObject, type Resource } from '../../src/kube/resources.ts';
+import type { ApiServer } from '../cluster/lab/api-server.ts';
+import { call, operatorNamespace } from './controller-setting.ts';
+
+/** The operator's service account with exactly what it needs: whatever else it tries is Forbidden. */
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+const watching = ['list', 'watch'];
+const own = 'connectionbudget.io';
+
+const clusterRules: readonly Rule[] = [
+  { apiGroups: [''], resources: ['pods', 'services', 'namespaces', 'nodes'], verbs: watching },
+  { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: watching },
+  { apiGroups: [own], resources: ['connectionbudgets', 'connectionnodes'], verbs: watching },
+  { apiGroups: [own], resources: ['connectionbudgets/status'], verbs: ['patch'] },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
+  {
+    apiGroups: ['admissionregistration.k8s.io'],
+    resources: ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'],
+    resourceNames: ['connectionbudget'],
+    verbs: ['get', 'patch'],
+  },
+];
+
+const namespaceRules: readonly Rule[] = [
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+  {
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: ['connectionbudget-controller'],
+    verbs: ['get', 'update'],
+  },
+  { apiGroups: [''], resources: ['secrets', 'configmaps'], verbs: ['create'] },
+  {
+    apiGroups: [''],
+    resources: ['secrets'],
+    resourceNames: ['connectionbudget-webhook-certificates', 'connectionbudget-signing-keys'],
+    verbs: ['get', 'update'],
+  },
+  {
+    apiGroups: [''],
+    resources: ['configmaps'],
+    resourceNames: ['connectionbudget-public-keys'],
+    verbs: ['get', 'patch'],
+  },
+];
+
+const account = 'connectionbudget-operator';
+const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' } as const;
+
+function rbacResource(kind: string, namespaced: boolean): Resource<KubeObject> {
+  return { ...rbac, kind, plural: `${kind.toLowerCase()}s`, namespaced };
+}
+
+const serviceAccounts: Resource<KubeObject> = {
+  group: '',
+  version: 'v1',
+  kind: 'ServiceAccount',
+  plural: 'serviceaccounts',
+  namespaced: true,
+};
+
+/** The path of a kubeconfig of the service account. */
+export async function grantOperatorRights(server: ApiServer, client: KubeClient): Promise<string> {
+  const metadata = { name: account };
+  const local = { name: account, namespace: operatorNamespace };
+  const subjects = [{ kind: 'ServiceAccount', ...local }];
+  const roleRef = (kind: string) => ({ apiGroup: rbac.group, kind, name: account });
+  await client.create(serviceAccounts, { metadata: local }, call);
+  const clusterRole = { metadata, rules: clusterRules };
+  await client.create(rbacResource('ClusterRole', false), clusterRole, call);
+  const role = { metadata: local, rules: namespaceRules };
+  await client.create(rbacResource('Role', true), role, call);
+  const everywhere = { roleRef: roleRef('ClusterRole'), subjects };
+  await client.create(rbacResource('ClusterRoleBinding', false), { metadata, ...everywhere }, call);
+  const here = { roleRef: roleRef('Role'), subjects };
+  await client.create(rbacResource('RoleBinding', true), { metadata: local, ...here }, call);
+  return writeTokenKubeconfig(server, await tokenFor(client));
+}
+
+async function tokenFor(client: KubeClient): Promise<string> {
+  const path = `${collectionPath(serviceAccounts, operatorNamespace)}/${account}/token`;
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+  const answer = await client.transport.send({ method: 'POST', path, body }, call);
+  return (answer as { readonly status: { readonly token: string } }).status.token;
+}
+
+async function writeTokenKubeconfig(server: ApiServer, token: string): Promise<string> {
+  const authority = await readFile(server.identity.authority.certificateFile);
+  const cluster = { server: server.url, 'certificate-authority-data': authority.toString('base64') };
+  const kubeconfig = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'test', cluster }],
+    users: [{ name: account, user: { token } }],
+    contexts: [{ name: 'test', context: { cluster: 'test', user: account } }],
+    'current-context': 'test',
+  };
+  const file = join(server.dir, 'operator.kubeconfig');
+  await writeFile(file, JSON.stringify(kubeconfig), { mode: 0o600 });
+  return file;
+}
