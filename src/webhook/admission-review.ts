@@ -8,8 +8,8 @@ const request = z.object({
   operation: z.enum(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
   namespace: z.string().max(253).default(''),
   subResource: z.string().default(''),
-  object: z.unknown(),
-  oldObject: z.unknown(),
+  object: z.unknown().optional(),
+  oldObject: z.unknown().optional(),
 });
 export type AdmissionRequest = z.output<typeof request>;
 

@@ -59,6 +59,7 @@ export const startWebhookServer = async (
 const tlsOptions = ({ cert, key }: ServerCertificate) => ({ cert, key, minVersion: 'TLSv1.2' }) as const;
 
 const close = async (server: Server): Promise<void> => {
+  if (!server.listening) return;
   const closed = once(server, 'close');
   server.close();
   const timer = setTimeout(() => server.closeAllConnections(), finishWithinMs);

@@ -1,0 +1,102 @@
+import { X509Certificate } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { connect } from 'node:tls';
+import { expect, test } from 'vitest';
+import { budgets, type CustomObject } from '../../src/controller/resources.ts';
+import { namespaces } from '../../src/kube/resources.ts';
+import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import { until } from '../kube/until.ts';
+import { outboundBudget } from '../webhook/budgets.ts';
+import { call } from './controller-setting.ts';
+import { createPod, enabled, mutating, planOf, useWebhookSetting, validating } from './webhook-setting.ts';
+
+/** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
+const certificatePolicy = {
+  authorityValidMs: 3_600_000,
+  authorityRenewMs: 4_000,
+  serverValidMs: 3_600_000,
+  serverRenewMs: 3_000,
+  overlapMs: 2_000,
+};
+const setting = useWebhookSetting({ certificatePolicy });
+
+const bundleOf = async (resource: typeof mutating): Promise<string> => {
+  const { webhooks } = await setting.client.get({ resource, name: 'connectionbudget' }, call);
+  return webhooks[0]?.clientConfig.caBundle ?? '';
+};
+
+/** The issuer that a new connection is shown, which the configuration's caBundle must trust. */
+const shownIssuer = async (): Promise<string> => {
+  const ca = Buffer.from(await bundleOf(mutating), 'base64');
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port: setting.port, ca }, () => {
+      resolve(new X509Certificate(socket.getPeerCertificate().raw).issuer);
+      socket.end();
+    });
+    socket.on('error', reject);
+  });
+};
+
+async function withBudget(namespace: string): Promise<void> {
+  await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
+  const budget = outboundBudget() as CustomObject;
+  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
+  await until(() => setting.controller.surroundings.budgetsIn(namespace).length, 1);
+}
+
+test('while authorities and certificates are exchanged under load, every pod gets its plan', async () => {
+  await withBudget('rotation');
+  const issuers = new Set<string>();
+  const endMs = Date.now() + 15_000;
+  let planned = 0;
+  const unplanned: string[] = [];
+  const load = async (worker: number): Promise<void> => {
+    for (let round = 0; Date.now() < endMs; round += 1) {
+      const name = `pod-${worker}-${round}`;
+      const plan = planOf(await createPod(setting, { namespace: 'rotation', name, dryRun: true }));
+      planned += Number(plan !== undefined);
+      unplanned.push(...[name].filter(() => plan === undefined));
+    }
+  };
+  const look = async (): Promise<void> => {
+    while (Date.now() < endMs) {
+      issuers.add(await shownIssuer());
+      await wait(100);
+    }
+  };
+
+  await Promise.all([look(), ...[0, 1, 2, 3].map(load)]);
+
+  expect(unplanned).toEqual([]);
+  expect(planned).toBeGreaterThan(500);
+  expect(issuers.size).toBeGreaterThanOrEqual(3);
+}, 60_000);
+
+test('a caBundle that somebody broke is set right, and pods get their plan again', async () => {
+  await withBudget('repair');
+  const moment = { nowMs: Date.now(), hosts: ['other'], policy: defaultCertificatePolicy };
+  const wrong = caBundleOf(nextCertificateSet(undefined, moment));
+  const value = [{ op: 'replace', path: '/webhooks/0/clientConfig/caBundle', value: wrong }] as const;
+
+  for (const resource of [mutating, validating]) {
+    await setting.client.patch({ resource, name: 'connectionbudget' }, value, call);
+  }
+
+  await until(async () => (await bundleOf(mutating)) !== wrong && (await bundleOf(validating)) !== wrong, true);
+  const isPlanned = async () =>
+    planOf(await createPod(setting, { namespace: 'repair', name: 'a', dryRun: true })) !== undefined;
+  await until(isPlanned, true);
+  expect(await setting.metrics.text()).toMatch(/connectionbudget_webhook_ca_bundle_repairs_total [1-9]/);
+});
+
+test('the caBundle is the one field that the webhook owns', async () => {
+  const { metadata } = await setting.client.get({ resource: mutating, name: 'connectionbudget' }, call);
+  const owned = metadata?.managedFields?.find(({ manager }) => manager === 'connectionbudget-webhook');
+
+  expect(owned).toMatchObject({ operation: 'Apply' });
+  expect(owned?.fieldsV1).toEqual({
+    'f:webhooks': {
+      'k:{"name":"pods.connectionbudget.io"}': { '.': {}, 'f:clientConfig': { 'f:caBundle': {} }, 'f:name': {} },
+    },
+  });
+});

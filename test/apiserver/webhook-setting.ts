@@ -1,0 +1,200 @@
+import { PassThrough } from 'node:stream';
+import { afterAll, beforeAll } from 'vitest';
+import { type Controller, startController } from '../../src/controller/run.ts';
+import { createKubeClient } from '../../src/kube/client.ts';
+import {
+  type ConfigMap,
+  configMaps,
+  type KubeObject,
+  namespaces,
+  type Pod,
+  pods,
+  type Resource,
+} from '../../src/kube/resources.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics, type Metrics } from '../../src/observability/metrics.ts';
+import { startWebhook, type Webhook, webhookNamesIn, type WebhookOptions } from '../../src/webhook/run.ts';
+import { freePorts } from '../cluster/lab/ports.ts';
+import { until } from '../kube/until.ts';
+import { call, type ControllerSetting, operatorNamespace, useControllerSetting } from './controller-setting.ts';
+
+/** A real API server that asks a webhook of this process, which answers from a controller's caches. */
+export interface WebhookSetting extends ControllerSetting {
+  port: number;
+  controller: Controller;
+  webhook: Webhook;
+  metrics: Metrics;
+  /** Ends the webhook, as a replica ends; the setting ends it too. */
+  stopWebhook: () => Promise<void>;
+}
+
+interface WebhookConfiguration extends KubeObject {
+  readonly webhooks: readonly {
+    readonly name: string;
+    readonly clientConfig: { readonly url?: string; readonly caBundle?: string };
+    readonly [field: string]: unknown;
+  }[];
+}
+const registration = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false } as const;
+export const mutating: Resource<WebhookConfiguration> = {
+  ...registration,
+  kind: 'MutatingWebhookConfiguration',
+  plural: 'mutatingwebhookconfigurations',
+};
+export const validating: Resource<WebhookConfiguration> = {
+  ...registration,
+  kind: 'ValidatingWebhookConfiguration',
+  plural: 'validatingwebhookconfigurations',
+};
+
+/** As the chart has it, but by URL, for nothing here routes to a Service. */
+const configuration = (url: string, name: string, rest: object): WebhookConfiguration => ({
+  metadata: { name: 'connectionbudget' },
+  webhooks: [
+    {
+      name,
+      clientConfig: { url },
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1'],
+      timeoutSeconds: 2,
+      ...rest,
+    },
+  ],
+});
+
+const podsConfiguration = (port: number) =>
+  configuration(`https://127.0.0.1:${port}/mutate-pods`, 'pods.connectionbudget.io', {
+    failurePolicy: 'Ignore',
+    reinvocationPolicy: 'IfNeeded',
+    namespaceSelector: { matchLabels: { 'connectionbudget.io/enabled': 'true' } },
+    rules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['CREATE'], scope: 'Namespaced' }],
+  });
+
+const budgetsConfiguration = (port: number) =>
+  configuration(`https://127.0.0.1:${port}/validate-budgets`, 'budgets.connectionbudget.io', {
+    failurePolicy: 'Fail',
+    rules: [
+      {
+        apiGroups: ['connectionbudget.io'],
+        apiVersions: ['v1alpha1'],
+        resources: ['connectionbudgets'],
+        operations: ['CREATE', 'UPDATE'],
+      },
+    ],
+  });
+
+export function useWebhookSetting(change: Partial<WebhookOptions> = {}): WebhookSetting {
+  const setting = useControllerSetting() as WebhookSetting;
+  const watching = new AbortController();
+  beforeAll(async () => {
+    const { client, config } = setting;
+    const quiet = createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() });
+    const shared = { client, logger: quiet, namespace: operatorNamespace, identity: 'test' };
+    setting.metrics = createMetrics();
+    setting.controller = startController({
+      ...shared,
+      config,
+      metrics: setting.metrics,
+      leadSignal: AbortSignal.abort(),
+      signal: watching.signal,
+    });
+    [setting.port = 0] = await freePorts(1, call.signal);
+    await client.create(mutating, podsConfiguration(setting.port), call);
+    await client.create(validating, budgetsConfiguration(setting.port), call);
+    await setting.controller.synced;
+    await startWebhookOf(setting, change);
+    await client.create(namespaces, { metadata: { name: 'warm', labels: enabled } }, call);
+    await until(() => isAskedAbout(setting, 'warm'), true);
+  }, 600_000);
+  afterAll(async () => {
+    await setting.stopWebhook();
+    watching.abort();
+    await setting.controller.stopped;
+  }, 60_000);
+  return setting;
+}
+
+export const enabled = { 'connectionbudget.io/enabled': 'true' };
+
+async function startWebhookOf(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<void> {
+  const stopping = new AbortController();
+  const client = createKubeClient(setting.config);
+  setting.webhook = await startWebhook({
+    client,
+    surroundings: setting.controller.surroundings,
+    names: webhookNamesIn(operatorNamespace),
+    port: setting.port,
+    host: '127.0.0.1',
+    extraHosts: ['127.0.0.1'],
+    metrics: setting.metrics,
+    logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
+    onReady: () => undefined,
+    drainMs: 0,
+    upkeepMs: 250,
+    signal: stopping.signal,
+    ...change,
+  });
+  setting.stopWebhook = async () => {
+    stopping.abort();
+    await setting.webhook.closed;
+    await client.close();
+  };
+}
+
+/** Whether the API server has taken in the configurations: a budget that only the webhook refuses is refused. */
+async function isAskedAbout({ client }: WebhookSetting, namespace: string): Promise<boolean> {
+  const budget = {
+    apiVersion: 'connectionbudget.io/v1alpha1',
+    kind: 'ConnectionBudget',
+    metadata: { namespace, name: 'probe' },
+    spec: { selector: { matchLabels: { 'no label': 'key' } }, inbound: [{ name: 'a', port: 1, connections: 1 }] },
+  };
+  const path = `/apis/connectionbudget.io/v1alpha1/namespaces/${namespace}/connectionbudgets`;
+  const request = { method: 'POST', path, query: { dryRun: 'All' }, body: budget } as const;
+  return client.transport.send(request, call).then(
+    () => false,
+    (error: unknown) => String(error).includes('must be a label key'),
+  );
+}
+
+/** Runs `stored` while budgets are written unseen by the webhook, as before it was installed. */
+export async function withoutBudgetWebhook(setting: WebhookSetting, stored: () => Promise<void>): Promise<void> {
+  const target = { resource: validating, name: 'connectionbudget' };
+  const path = '/webhooks/0/rules/0/operations';
+  await setting.client.patch(target, [{ op: 'replace', path, value: ['CONNECT'] }], call);
+  await until(() => isAskedAbout(setting, 'warm'), false);
+  await stored();
+  await setting.client.patch(target, [{ op: 'replace', path, value: ['CREATE', 'UPDATE'] }], call);
+  await until(() => isAskedAbout(setting, 'warm'), true);
+}
+
+export interface PodRequest {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly spec?: object;
+  readonly dryRun?: boolean;
+}
+
+export async function createPod({ client }: ControllerSetting, request: PodRequest): Promise<Pod> {
+  const { namespace, name, labels = { app: 'gateway' }, spec = {}, dryRun = false } = request;
+  const pod = { metadata: { name, labels }, spec: { containers: [{ name: 'program', image: 'none' }], ...spec } };
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  const query = dryRun ? { dryRun: 'All' } : {};
+  const body = { apiVersion: 'v1', kind: 'Pod', ...pod };
+  return (await client.transport.send({ method: 'POST', path, query, body }, call)) as Pod;
+}
+
+export const planOf = (pod: Pod): string | undefined => pod.metadata?.annotations?.['connectionbudget.io/plan'];
+
+export async function podExists({ client }: ControllerSetting, namespace: string, name: string): Promise<boolean> {
+  return client.get({ resource: pods, namespace, name }, call).then(
+    () => true,
+    () => false,
+  );
+}
+
+export async function publicKeys({ client }: ControllerSetting): Promise<ConfigMap['data']> {
+  const target = { resource: configMaps, namespace: operatorNamespace, name: 'connectionbudget-public-keys' };
+  return (await client.get(target, call)).data;
+}

@@ -1,0 +1,190 @@
+import { Agent, request } from 'node:https';
+import { PassThrough } from 'node:stream';
+import { onTestFinished, expect, test } from 'vitest';
+import { nothingObserved } from '../../src/api/demand.ts';
+import { createLogger } from '../../src/observability/logger.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
+import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import { startWebhookServer, type WebhookServer } from '../../src/webhook/server.ts';
+import type { Surroundings } from '../../src/webhook/surroundings.ts';
+import { createWebhookMetrics } from '../../src/webhook/webhook-metrics.ts';
+import { outboundBudget, parsedBudget } from './budgets.ts';
+
+const moment = { nowMs: Date.now(), hosts: ['127.0.0.1'], policy: defaultCertificatePolicy };
+const set = nextCertificateSet(undefined, moment);
+const ca = Buffer.from(caBundleOf(set), 'base64').toString('utf8');
+const certificateOf = ({ server }: typeof set) => ({
+  cert: server.certificate,
+  key: server.privateKey,
+  expiresAtMs: 0,
+});
+const metrics = createMetrics();
+const webhookMetrics = createWebhookMetrics(metrics);
+
+const working: Surroundings = {
+  budgetsIn: () => [parsedBudget()],
+  observedFor: ({ namespace }) => nothingObserved(namespace),
+  nodeFactsFor: () => undefined,
+  namespaceLabels: () => undefined,
+};
+const failing: Surroundings = {
+  ...working,
+  observedFor: () => {
+    throw new Error('the cache is broken');
+  },
+};
+
+const start = async (surroundings = working): Promise<WebhookServer> => {
+  const server = await startWebhookServer(
+    {
+      surroundings,
+      signer: () => ({ keyId: 'key', sign: () => Buffer.alloc(64) }),
+      logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
+      certificate: certificateOf(set),
+      port: 0,
+      host: '127.0.0.1',
+      metrics: webhookMetrics,
+    },
+    new AbortController().signal,
+  );
+  onTestFinished(() => server.drain(0));
+  return server;
+};
+
+interface Received {
+  readonly status: number | undefined;
+  readonly body: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+interface Sent {
+  readonly method?: string;
+  readonly agent?: Agent | false;
+  readonly ca?: string;
+}
+
+const send = (
+  { port }: WebhookServer,
+  path: string,
+  [body, sent = {}]: readonly [body: string | Buffer, sent?: Sent],
+) =>
+  new Promise<Received>((resolve, reject) => {
+    const options = { port, path, ca, agent: false as const, method: 'POST', ...sent };
+    const call = request({ host: '127.0.0.1', ...options }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () =>
+        resolve({ status: response.statusCode, body: Buffer.concat(chunks).toString(), headers: response.headers }),
+      );
+      response.on('error', reject);
+    });
+    call.on('error', reject);
+    call.end(body);
+  });
+
+const review = (object: unknown): string =>
+  JSON.stringify({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: { uid: 'u1', operation: 'CREATE', namespace: 'messaging', object },
+  });
+const pod = { metadata: { labels: { app: 'gateway' } }, spec: { containers: [{ name: 'program' }] } };
+
+test('a pod’s review is answered with its uid and a patch', async () => {
+  const { status, body } = await send(await start(), '/mutate-pods?timeout=2s', [review(pod)]);
+
+  expect(status).toBe(200);
+  expect(JSON.parse(body)).toMatchObject({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: { uid: 'u1', allowed: true, patchType: 'JSONPatch' },
+  });
+});
+
+test('a bad budget’s review is answered with 422 and its causes', async () => {
+  const { body } = await send(await start(), '/validate-budgets', [
+    review(outboundBudget({ spec: { headroomPercent: -1 } })),
+  ]);
+
+  expect(JSON.parse(body)).toMatchObject({
+    response: {
+      allowed: false,
+      status: { code: 422, reason: 'Invalid', message: 'spec.headroomPercent: -1: must be at least 0' },
+    },
+  });
+});
+
+test.each([
+  ['not JSON', '{'],
+  ['no review', '{"kind":"Pod"}'],
+  ['a review of v1beta1', review(pod).replace('k8s.io/v1', 'k8s.io/v1beta1')],
+  ['empty', ''],
+])('a body that is %s is a bad request', async (_, body) => {
+  expect((await send(await start(), '/mutate-pods', [body])).status).toBe(400);
+});
+
+test('a body of 8 MiB is read, one of 17 MiB is refused', async () => {
+  const server = await start();
+  const padded = (mib: number) => review({ ...pod, padding: 'x'.repeat(mib * 1024 * 1024) });
+
+  expect((await send(server, '/mutate-pods', [padded(8)])).status).toBe(200);
+  expect((await send(server, '/mutate-pods', [padded(17)])).status).toBe(413);
+});
+
+test('other paths and methods are told so', async () => {
+  const server = await start();
+
+  expect((await send(server, '/', [''])).status).toBe(404);
+  expect((await send(server, '/mutate-pods', ['', { method: 'GET' }])).status).toBe(405);
+});
+
+test('when we fail, a pod is admitted as it is, a budget is not judged, and both are counted', async () => {
+  const server = await start(failing);
+
+  const admitted = await send(server, '/mutate-pods', [review(pod)]);
+  const judged = await send(server, '/validate-budgets', [review(outboundBudget())]);
+
+  expect(JSON.parse(admitted.body)).toHaveProperty('response.allowed', true);
+  expect(JSON.parse(admitted.body)).not.toHaveProperty('response.patch');
+  expect(judged.status).toBe(500);
+  expect(await metrics.text()).toContain(
+    'connectionbudget_webhook_requests_total{path="mutate-pods",result="Failed"} 1',
+  );
+});
+
+test('a connection is kept for longer than the API server keeps it', async () => {
+  const agent = new Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
+  const { headers } = await send(await start(), '/mutate-pods', [review(pod), { agent }]);
+
+  expect(headers['keep-alive']).toBe('timeout=120');
+});
+
+test('a draining server answers, and ends each connection with its answer', async () => {
+  const server = await start();
+  const agent = new Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
+  await send(server, '/mutate-pods', [review(pod), { agent }]);
+
+  const drained = server.drain(300);
+  const during = await send(server, '/mutate-pods', [review(pod), { agent }]);
+  await drained;
+
+  expect(during).toMatchObject({ status: 200, headers: { connection: 'close' } });
+  await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('ECONNREFUSED');
+});
+
+test('a new certificate is shown to new connections while an old one goes on', async () => {
+  const server = await start();
+  const agent = new Agent({ keepAlive: true });
+  onTestFinished(() => agent.destroy());
+  await send(server, '/mutate-pods', [review(pod), { agent }]);
+  const other = nextCertificateSet(undefined, moment);
+  const otherCa = Buffer.from(caBundleOf(other), 'base64').toString('utf8');
+
+  server.useCertificate(certificateOf(other));
+
+  expect((await send(server, '/mutate-pods', [review(pod), { agent }])).status).toBe(200);
+  expect((await send(server, '/mutate-pods', [review(pod), { ca: otherCa }])).status).toBe(200);
+  await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('unable to verify the first certificate');
+});
