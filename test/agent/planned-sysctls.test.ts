@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import { agentSysctls, isSufficient, plannedSysctls } from '../../src/agent/planned-sysctls.ts';
+import { sectionOf } from './plans.ts';
+
+const allowed = new Set<string>(agentSysctls);
+const outbound = [{ name: 'broker', direction: 'Outbound', port: 1883, targets: [] }] as const;
+
+describe('plannedSysctls', () => {
+  test('takes what may be set and says what may not', () => {
+    const sysctls = { 'net.core.somaxconn': '5499', 'net.ipv4.ip_forward': '1' };
+    expect(plannedSysctls(sectionOf({ sysctls }), { allowed, hasOwnNetwork: true })).toEqual({
+      sysctls: [{ name: 'net.core.somaxconn', value: '5499', setBy: 'Agent' }],
+      findings: [
+        {
+          kind: 'SysctlNotSettable',
+          message: 'net.ipv4.ip_forward "1" planned; not among the sysctls that the agent may set',
+        },
+      ],
+    });
+  });
+
+  test("sets nothing on the node's own network", () => {
+    const { sysctls, findings } = plannedSysctls(sectionOf(), { allowed, hasOwnNetwork: false });
+    expect(sysctls).toEqual([]);
+    expect(findings).toMatchObject([{ kind: 'SysctlNotSettable' }]);
+  });
+
+  test("looks at the kubelet's port range where the pod opens connections", () => {
+    const section = sectionOf({ sysctls: {}, flows: [...outbound], portRange: { low: 1024, high: 65535 } });
+    expect(plannedSysctls(section, { allowed, hasOwnNetwork: true }).sysctls).toEqual([
+      { name: 'net.ipv4.ip_local_port_range', value: '1024 65535', setBy: 'Kubelet' },
+    ]);
+    const inboundOnly = sectionOf({ sysctls: {}, portRange: { low: 1024, high: 65535 } });
+    expect(plannedSysctls(inboundOnly, { allowed, hasOwnNetwork: true }).sysctls).toEqual([]);
+  });
+
+  test('sets the port range where the section leaves it to the agent', () => {
+    const sysctls = { 'net.ipv4.ip_local_port_range': '1024 65535' };
+    const section = sectionOf({ sysctls, flows: [...outbound], portRange: { low: 1024, high: 65535 } });
+    expect(plannedSysctls(section, { allowed, hasOwnNetwork: true }).sysctls).toEqual([
+      { name: 'net.ipv4.ip_local_port_range', value: '1024 65535', setBy: 'Agent' },
+    ]);
+  });
+});
+
+test.each([
+  ['net.core.somaxconn', '4096', '65535', true],
+  ['net.core.somaxconn', '4096', '128', false],
+  ['net.ipv4.tcp_tw_reuse', '1', '2', false],
+  ['net.ipv4.tcp_keepalive_time', '300', '7200', false],
+  ['net.ipv4.ip_local_port_range', '10240 65535', '1024\t65535', true],
+  ['net.ipv4.ip_local_port_range', '10240 65535', '10240 60999', false],
+  ['net.ipv4.ip_local_reserved_ports', '8081,8080', '8080-8081', true],
+  ['net.core.somaxconn', '4096', '', false],
+])('%s %s planned, %s there: %s', (name, value, actual, suffices) => {
+  expect(isSufficient({ name, value }, actual)).toBe(suffices);
+});
