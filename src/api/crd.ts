@@ -69,7 +69,6 @@ const crdFor = (kind: Kind): JsonObject => ({
       kind: kind.kind,
       listKind: `${kind.kind}List`,
       shortNames: [kind.shortName],
-      categories: ['connectionbudget'],
     },
     versions: [
       {
