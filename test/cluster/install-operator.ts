@@ -2,35 +2,55 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { z } from 'zod';
 import { ensureImage, type Image } from '../../deploy/image.ts';
 import { canRaiseNofile, readEffectiveCapabilities } from '../../src/linux/capabilities.ts';
 import { ensureComponents } from './lab/build.ts';
 import { type Cluster, importImage, kubectl } from './lab/cluster.ts';
 import { run } from './lab/command.ts';
 import type { Progress } from './lab/debian.ts';
+import { waitFor } from './lab/wait.ts';
 
 /** Installs the operator of this checkout into the cluster, as a user would: by the chart, or by the one rendered file. */
 
-export type InstallBy = 'Chart' | 'Manifests';
+export interface InstallOptions {
+  readonly by: 'Chart' | 'Manifests';
+  /** Nodes with this label are told to have all capabilities: the chart's second DaemonSet is for them. */
+  readonly capableNodes?: string;
+}
 
 const namespace = 'connectionbudget-system';
 const repository = 'connectionbudget.io/connection-budget';
 const deployFolder = join(import.meta.dirname, '..', '..', 'deploy');
 
+const allCapabilities = ['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN', 'SYS_RESOURCE'];
+
 /** A container that asks for a capability that its node's root lacks does not start. */
 const agentCapabilities = (): readonly string[] => {
-  const always = ['SYS_ADMIN', 'SYS_PTRACE', 'NET_ADMIN'];
-  return canRaiseNofile(readEffectiveCapabilities()) ? [...always, 'SYS_RESOURCE'] : always;
+  const may = canRaiseNofile(readEffectiveCapabilities());
+  return allCapabilities.filter((capability) => may || capability !== 'SYS_RESOURCE');
 };
 
 const tagOf = ({ reference }: Image): string => reference.slice(reference.lastIndexOf(':') + 1);
 
-const installChart = async (cluster: Cluster, image: Image, progress: Progress): Promise<void> => {
+const chartValues = (image: Image, { capableNodes }: InstallOptions): object => {
+  const variant = { name: 'capable', nodeSelector: { [capableNodes ?? '']: 'true' }, capabilities: allCapabilities };
+  const variants = capableNodes === undefined ? [] : [variant];
+  return { image: { tag: tagOf(image) }, agent: { capabilities: agentCapabilities(), variants } };
+};
+
+interface Installation {
+  readonly cluster: Cluster;
+  readonly image: Image;
+  readonly options: InstallOptions;
+}
+
+const installChart = async ({ cluster, image, options }: Installation, progress: Progress): Promise<void> => {
   const paths = await ensureComponents(['helm'], progress);
   const folder = await mkdtemp(join(tmpdir(), 'connection-budget-chart-'));
   try {
     const values = join(folder, 'values.yaml');
-    await writeFile(values, stringify({ image: { tag: tagOf(image) }, agent: { capabilities: agentCapabilities() } }));
+    await writeFile(values, stringify(chartValues(image, options)));
     const target = ['--kubeconfig', cluster.kubeconfig, '--namespace', namespace, '--create-namespace'];
     const chart = join(deployFolder, 'chart');
     await run(
@@ -61,7 +81,7 @@ const overlayFor = (image: Image): object => ({
   ],
 });
 
-const installManifests = async (cluster: Cluster, image: Image, { signal }: Progress): Promise<void> => {
+const installManifests = async ({ cluster, image }: Installation, { signal }: Progress): Promise<void> => {
   const folder = await mkdtemp(join(tmpdir(), 'connection-budget-manifests-'));
   try {
     await writeFile(join(folder, 'install.yaml'), await readFile(join(deployFolder, 'install.yaml')));
@@ -78,12 +98,42 @@ const rolledOut = async (cluster: Cluster, { signal }: Progress): Promise<void> 
   await kubectl(cluster, [...rollout, 'daemonset', '--selector=app.kubernetes.io/component=agent'], { signal });
 };
 
+const nodeList = z.object({
+  items: z.array(
+    z.object({ status: z.object({ agent: z.object({ keyIds: z.array(z.string()) }).optional() }).optional() }),
+  ),
+});
+
+/** The first public key reaches the agents when their kubelet looks at the ConfigMap again, within a minute. */
+const keysArrived = (cluster: Cluster, { signal }: Progress): Promise<unknown> =>
+  waitFor(
+    'every agent knows the key of the webhook',
+    async () => {
+      const text = await kubectl(cluster, ['get', 'connectionnodes', '-o', 'json'], { signal });
+      const { items } = nodeList.parse(JSON.parse(text));
+      return items.length > 0 && items.every(({ status }) => (status?.agent?.keyIds.length ?? 0) > 0);
+    },
+    { signal, timeoutMs: 120_000, intervalMs: 500 },
+  );
+
 /** Builds the image where it changed, gives it to the node, installs, and waits until every part is ready. */
-export const installOperator = async (cluster: Cluster, by: InstallBy, progress: Progress): Promise<Image> => {
+export const installOperator = async (
+  cluster: Cluster,
+  options: InstallOptions,
+  progress: Progress,
+): Promise<Image> => {
   const image = await ensureImage(progress);
-  progress.onProgress(`installing the operator by ${by === 'Chart' ? 'the chart' : 'deploy/install.yaml'}`);
+  progress.onProgress(`installing the operator by ${options.by === 'Chart' ? 'the chart' : 'deploy/install.yaml'}`);
   await importImage(cluster, image.archive, progress.signal);
-  await (by === 'Chart' ? installChart : installManifests)(cluster, image, progress);
+  await (options.by === 'Chart' ? installChart : installManifests)({ cluster, image, options }, progress);
   await rolledOut(cluster, progress);
+  await keysArrived(cluster, progress);
   return image;
+};
+
+/** Takes away what the chart installed; the CRDs, and so the budgets, stay. */
+export const uninstallChart = async (cluster: Cluster, progress: Progress): Promise<void> => {
+  const paths = await ensureComponents(['helm'], progress);
+  const target = ['--kubeconfig', cluster.kubeconfig, '--namespace', namespace, '--wait', '--timeout', '60s'];
+  await run(paths('helm'), ['uninstall', 'connectionbudget', ...target], progress);
 };

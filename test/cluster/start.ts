@@ -68,7 +68,7 @@ const showNode = async (signal: AbortSignal): Promise<void> => {
   const dir = `${clusterDirectory()}-start`;
   try {
     const cluster = await clusterUp({ dir, ...progress });
-    await installOperator(cluster, 'Manifests', progress);
+    await installOperator(cluster, { by: 'Manifests' }, progress);
     report('applying examples/quickstart.yaml');
     await kubectl(cluster, ['apply', '-f', '-'], { signal, input: readFileSync(quickstart, 'utf8') });
     await showPods(cluster, signal);

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+import { type Cluster, kubectl } from './lab/cluster.ts';
+import { waitFor } from './lab/wait.ts';
+import { json, progress } from './operator-setting.ts';
+import { reportOf, settledReport } from './show.ts';
+
+/** What the tests ask a cluster with the operator in it. */
+
+const { signal } = progress;
+
+export const eventually = <T>(what: string, check: () => Promise<T | undefined | false>): Promise<T> =>
+  waitFor(what, check, { signal, timeoutMs: 60_000, intervalMs: 250 });
+
+/** The program's last report, once it holds all that it wants or has stopped growing. */
+export const held = (cluster: Cluster, namespace: string, app: string) =>
+  settledReport(cluster, { namespace, app }, { signal, onHeld: () => undefined });
+
+export const softNofileOf = async (cluster: Cluster, app: string): Promise<number | undefined> =>
+  (await reportOf(cluster, { namespace: 'planned', app }, signal)).workers[0]?.softNofile;
+
+const connectionNode = z.object({
+  status: z.object({
+    facts: z.record(z.string(), z.unknown()),
+    agent: z.object({ connected: z.boolean(), canRaiseNofile: z.boolean() }),
+    pods: z.array(z.object({ name: z.string(), reason: z.string(), verified: z.boolean(), message: z.string() })),
+  }),
+});
+
+export const nodeStatus = async (cluster: Cluster, name = 'node-1') =>
+  connectionNode.parse(await json(cluster, ['connectionnode', name])).status;
+
+export const podReport = async (cluster: Cluster, pod: string, node?: string) =>
+  (await nodeStatus(cluster, node)).pods.find(({ name }) => name === pod);
+
+const budget = z.object({
+  status: z
+    .object({ conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string() })) })
+    .default({ conditions: [] }),
+});
+
+/** By type: "True AllPodsCurrent". */
+export const conditions = async (
+  cluster: Cluster,
+  namespace: string,
+  name: string,
+): Promise<Readonly<Record<string, string>>> => {
+  const { status } = budget.parse(await json(cluster, ['connectionbudget', name, '-n', namespace]));
+  return Object.fromEntries(status.conditions.map(({ type, status: value, reason }) => [type, `${value} ${reason}`]));
+};
+
+const system = ['-n', 'connectionbudget-system'];
+
+export const agentConnected = (cluster: Cluster): Promise<true> =>
+  eventually('the agent is connected', async () => {
+    const ready = '-o=jsonpath={.items[*].status.containerStatuses[0].ready}';
+    const pods = ['get', 'pods', ...system, '-l', 'app.kubernetes.io/component=agent', ready];
+    return (await kubectl(cluster, pods, { signal })) === 'true' && (await nodeStatus(cluster)).agent.connected;
+  });
+
+/** Scales controller and webhook; 0 resolves when their pods are gone. */
+export const scaleController = async (cluster: Cluster, replicas: number): Promise<void> => {
+  const selected = [...system, '-l', 'app.kubernetes.io/component=controller'];
+  await kubectl(cluster, ['scale', 'deployment', ...selected, `--replicas=${replicas}`], { signal });
+  await eventually('the pods are as many', async () => {
+    const names = await kubectl(cluster, ['get', 'pods', ...selected, '-o', 'name'], { signal });
+    return names.split('\n').filter((name) => name !== '').length === replicas;
+  });
+};
