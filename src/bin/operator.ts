@@ -96,8 +96,8 @@ interface Process {
 }
 
 const readiness = ({ stopping, webhookIsReady }: Process, controller: Controller): true | readonly string[] => {
+  if (stopping.signal.aborted) return ['stopping'];
   const reasons = [
-    ...(stopping.signal.aborted ? ['stopping'] : []),
     ...controller.unsynced().map((resource) => `${resource} are not listed yet`),
     ...(webhookIsReady ? [] : ['the webhook does not serve yet']),
   ];
@@ -193,7 +193,8 @@ const main = async (): Promise<number> => {
     logger.info({}, 'the operator has stopped');
     return 0;
   } catch (error) {
-    if (running.stopping.signal.reason === 'SIGTERM' || running.stopping.signal.reason === 'SIGINT') return 0;
+    // What had to wait when the signal came gives up with the signal itself.
+    if (error === 'SIGTERM' || error === 'SIGINT') return 0;
     logger.error({ error }, 'the operator failed');
     return 1;
   }

@@ -60,6 +60,28 @@ test('an operator that is told to stop gives the Lease back, and nothing is writ
   expect(await writersIn('handover')).toEqual(['leaving']);
 }, 90_000);
 
+test('an operator that is told to stop is not ready any more, but serves until it has drained', async () => {
+  const operator = startOperator(setting.server.kubeconfig, 'draining', ['--webhook-drain-seconds=2']);
+  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
+
+  operator.child.kill('SIGTERM');
+  const stoppedMs = performance.now();
+  await until(() => operator.get('/readyz'), { status: 503, body: 'stopping\n' }, 1_000);
+
+  expect((await operator.get('/healthz')).status).toBe(200);
+  expect(await operator.exited).toBe(0);
+  expect(performance.now() - stoppedMs).toBeGreaterThan(1_900);
+}, 60_000);
+
+test('an operator that is told to stop before it could start ends all the same', async () => {
+  const operator = startOperator(setting.server.kubeconfig, 'early');
+  await until(() => operator.log.length > 0, true, 30_000);
+
+  operator.child.kill('SIGTERM');
+
+  expect(await operator.exited).toBe(0);
+}, 60_000);
+
 test('a flag that is wrong ends it with 2, and says which', async () => {
   const operator = startOperator(setting.server.kubeconfig, 'wrong', ['--webhook-port=seventy']);
 

@@ -60,6 +60,21 @@ export function useControllerSetting(): ControllerSetting {
   return setting as ControllerSetting;
 }
 
+export async function deleteBudgetCrd({ client }: ControllerSetting): Promise<void> {
+  await client.delete(budgetCrd, call);
+  const isGone = (): Promise<boolean> =>
+    client.get(budgetCrd, call).then(
+      () => false,
+      () => true,
+    );
+  await until(isGone, true);
+}
+
+export async function createBudgetCrd({ client }: ControllerSetting): Promise<void> {
+  await client.create(crds, connectionBudgetCrd(), call);
+  await until(() => isServed(client, budgets), true);
+}
+
 async function isServed(client: KubeClient, resource: Resource<CustomObject>): Promise<boolean> {
   return client.list(resource, {}, call).then(
     () => true,

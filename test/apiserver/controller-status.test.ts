@@ -8,6 +8,8 @@ import { until } from '../kube/until.ts';
 import {
   call,
   conditionOf,
+  createBudgetCrd,
+  deleteBudgetCrd,
   createBudget,
   createNamespace,
   createNode,
@@ -243,3 +245,30 @@ test('what somebody else writes into a status is put right', async () => {
 
   await until(() => conditionOf(setting, 'Ready', ['foreign']), 'Ready True Ready');
 });
+
+test('a field that somebody else owns is not taken from him, and other budgets are served', async () => {
+  runController(setting);
+  await createNamespace(setting, 'owned');
+  await createBudget(setting, 'owned');
+  await until(() => conditionOf(setting, 'Ready', ['owned']), 'Ready True Ready');
+  const target = { resource: budgets, namespace: 'owned', name: 'gateway', subresource: 'status' } as const;
+  const fields = { status: { message: 'mine' } };
+  await setting.client.apply(target, fields, { ...call, fieldManager: 'somebody', force: true });
+
+  await createBudget(setting, 'owned', { name: 'other' });
+  await until(() => conditionOf(setting, 'Ready', ['owned', 'other']), 'Ready True Ready');
+
+  expect(await statusOf(setting, 'owned')).toMatchObject({ message: 'mine' });
+});
+
+test('a CRD that was deleted and is there again is followed again', async () => {
+  const controller = runController(setting);
+  await until(() => controller.isLeading(), true);
+  await deleteBudgetCrd(setting);
+  await createBudgetCrd(setting);
+  await createNamespace(setting, 'again');
+
+  await createBudget(setting, 'again');
+
+  await until(() => conditionOf(setting, 'Ready', ['again']), 'Ready True Ready', 40_000);
+}, 90_000);
