@@ -112,7 +112,8 @@ const cachedSigners = (): ((keyId: string, privateKey: string) => Signer) => {
   };
 };
 
-const cachedSigner = (keyId: string, key: KeyObject): Signer => {
+/** Signs equal plans once. */
+export const cachedSigner = (keyId: string, key: KeyObject): Signer => {
   const signatures = new Map<string, Buffer>();
   return {
     keyId,

@@ -91,21 +91,21 @@ const serve = async (
   return write(response, answer);
 };
 
-const readBody = async (request: IncomingMessage): Promise<{ readonly text: string } | 'TooLarge' | 'Aborted'> => {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      const bytes = Buffer.from(chunk);
-      length += bytes.length;
-      if (length > mostBodyBytes) return 'TooLarge';
-      chunks.push(bytes);
-    }
-  } catch {
-    return 'Aborted';
-  }
-  return { text: Buffer.concat(chunks).toString('utf8') };
-};
+const readBody = (request: IncomingMessage): Promise<{ readonly text: string } | 'TooLarge' | 'Aborted'> =>
+  new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > mostBodyBytes) {
+        chunks.length = 0;
+        resolve('TooLarge');
+      } else chunks.push(chunk);
+    });
+    request.on('end', () => resolve({ text: Buffer.concat(chunks).toString('utf8') }));
+    request.on('close', () => resolve('Aborted'));
+    request.on('error', () => resolve('Aborted'));
+  });
 
 const write = (response: ServerResponse, { status, body }: Pick<Answer, 'status' | 'body'>): void => {
   const contentType = status === 200 ? 'application/json' : 'text/plain; charset=utf-8';

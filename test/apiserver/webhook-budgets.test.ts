@@ -203,7 +203,7 @@ const rows: readonly (readonly [string, object, string, string])[] = [
 
 test.each(rows)(
   '%s is refused by the API server and by our checker, with field, value and rule',
-  async (_, spec, theirs, ours) => {
+  async (...[, spec, theirs, ours]) => {
     const budget = budgetWith(spec);
 
     expect(await create(budget)).toContain(theirs);

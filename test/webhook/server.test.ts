@@ -123,9 +123,10 @@ test.each([
   expect((await send(await start(), '/mutate-pods', [body])).status).toBe(400);
 });
 
+const padded = (mib: number): string => review({ ...pod, padding: 'x'.repeat(mib * 1024 * 1024) });
+
 test('a body of 8 MiB is read, one of 17 MiB is refused', async () => {
   const server = await start();
-  const padded = (mib: number) => review({ ...pod, padding: 'x'.repeat(mib * 1024 * 1024) });
 
   expect((await send(server, '/mutate-pods', [padded(8)])).status).toBe(200);
   expect((await send(server, '/mutate-pods', [padded(17)])).status).toBe(413);
