@@ -27,7 +27,8 @@ export async function renderChart(options: RenderOptions): Promise<string> {
 }
 
 const header = `# Generated from deploy/chart by \`npm run generate\`: the chart with its defaults. Do not edit.
-#   kubectl apply --server-side -f deploy/install.yaml
+#   kubectl apply --server-side -f deploy/install.yaml        (--force-conflicts where helm has installed it before)
+# \`kubectl delete -f\` takes the CustomResourceDefinitions away, and with them every ConnectionBudget.
 `;
 
 /** The agent is what needs more than Pod Security's lower levels grant (docs/security.md). */

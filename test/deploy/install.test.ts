@@ -92,6 +92,15 @@ test.each([
   expect(await may(account(part), verb, resource)).toBe(expected);
 });
 
+test('an agent writes the ConnectionNode of its own node only', async () => {
+  await expect
+    .poll(() => outcomeOf(createNode('early', 'other')), { timeout: 20_000 })
+    .toContain('of its own node only');
+  expect(await outcomeOf(createNode('node-1', 'node-1'))).toContain('created');
+  expect(await outcomeOf(createNode('node-2', 'node-1'))).toContain('which is node-1');
+  expect(await outcomeOf(createNode('node-3'))).toContain('of its own node only');
+});
+
 test('a controller pod is admitted where Pod Security enforces restricted, an agent is not even where it is baseline', async () => {
   await namespaceEnforcing('restricted');
   await namespaceEnforcing('baseline');
@@ -135,6 +144,19 @@ async function may(user: string, verb: string, resource: string): Promise<string
     (answer) => answer.trim(),
     () => 'no',
   );
+}
+
+/** As an agent whose token was made for a pod on `tokenNode`. */
+function createNode(name: string, tokenNode?: string): Promise<string> {
+  const extra =
+    tokenNode === undefined ? [] : ['--as-user-extra', `authentication.kubernetes.io/node-name=${tokenNode}`];
+  const node = { apiVersion: 'connectionbudget.io/v1alpha1', kind: 'ConnectionNode', metadata: { name } };
+  return kubectl(['create', '-f', '-', '--as', account('agent'), ...extra], JSON.stringify(node));
+}
+
+/** What kubectl says, whether it succeeds or not. */
+function outcomeOf(command: Promise<string>): Promise<string> {
+  return command.catch((error: unknown) => String(error));
 }
 
 async function namespaceEnforcing(level: string): Promise<void> {
