@@ -10,4 +10,6 @@ export interface Host {
   readonly caps: AgentCaps;
   /** As last read. */
   readonly facts: () => NodeFacts;
+  /** The node's own network namespace. */
+  readonly nodeNetnsPath: () => string;
 }

@@ -1,11 +1,13 @@
 import type { Rlimit } from '../linux/libc.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import type { PluginState } from '../nri/plugin.ts';
+import type { SeenNode } from './runtime-process.ts';
 
 /** What the agent knows of its node and of the runtime there. */
 export class NodeView {
   readonly #onChange: () => void;
   #facts: NodeFacts = { canRaiseNofile: false };
+  #netnsPath = '';
   #sandboxNofile: Rlimit | undefined;
   #runtime = '';
   #isSynchronized = false;
@@ -16,6 +18,11 @@ export class NodeView {
 
   get facts(): NodeFacts {
     return this.#facts;
+  }
+
+  /** The node's own network namespace. */
+  get netnsPath(): string {
+    return this.#netnsPath;
   }
 
   get sandboxNofile(): Rlimit | undefined {
@@ -31,8 +38,9 @@ export class NodeView {
     return this.#isSynchronized;
   }
 
-  seeFacts(facts: NodeFacts): void {
+  seeNode({ facts, netnsPath }: SeenNode): void {
     this.#facts = facts;
+    this.#netnsPath = netnsPath;
     this.#onChange();
   }
 

@@ -115,7 +115,7 @@ function remember(
   const plan = isRetried && options.rereadKeys() ? judge(annotation, sandbox.namespace) : first;
   const { id: sandboxId, uid, namespace, name } = sandbox;
   const identity = { sandboxId, uid, namespace, name, annotation };
-  const netnsPath = readNetnsPath(sandbox, host.procRoot);
+  const netnsPath = readNetnsPath(sandbox, host);
   pods.put({ ...identity, plan, netnsPath, sandboxNofile, sysctls: unchecked, containers: new Map(), usage: {} });
   return pods.get(sandboxId);
 }

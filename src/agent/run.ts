@@ -16,7 +16,7 @@ import { PlannedPods } from './planned-pods.ts';
 import { podEvents } from './pod-events.ts';
 import { Publisher, type PublishTiming } from './publish.ts';
 import { statusFor } from './report.ts';
-import { readFactsBeside } from './runtime-process.ts';
+import { readNode } from './runtime-process.ts';
 import { Verifier } from './verify.ts';
 
 export interface AgentOptions {
@@ -119,7 +119,7 @@ function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: re
   const node = new NodeView(notify);
   const pods = new PlannedPods(notify);
   const keys = new KeyDirectory(options.keysDirectory, onError);
-  const host: Host = { procRoot, worker, caps, facts: () => node.facts };
+  const host: Host = { procRoot, worker, caps, facts: () => node.facts, nodeNetnsPath: () => node.netnsPath };
   const publisher = new Publisher({
     read: () => readStatus({ options, node, pods, keys, metrics }),
     write: (status, signal) => writer.write(nodeName, status, { signal }),
@@ -216,9 +216,8 @@ async function readFactsForEver(agent: Agent, signal: AbortSignal): Promise<void
 
 async function readFacts({ host, node, options, onError }: Agent, signal: AbortSignal): Promise<void> {
   const { procRoot, worker } = host;
-  const nodeNamespace = { worker, netnsPath: `${procRoot}/1/ns/net` };
   try {
-    node.seeFacts(await readFactsBeside({ procRoot, nodeNamespace, runtimeNames: options.runtimeNames, signal }));
+    node.seeNode(await readNode({ procRoot, worker, runtimeNames: options.runtimeNames, onError, signal }));
   } catch (error) {
     if (!signal.aborted) onError(error);
   }

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 
 import { canRaiseNofile, readEffectiveCapabilities } from '../linux/capabilities.ts';
 import { LinuxError } from '../linux/linux-error.ts';
+import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { type NodeFacts, type NodeFactsOptions, readNodeFacts } from '../linux/node-facts.ts';
 import { readProcessFile } from '../linux/proc.ts';
 import { readNofile } from '../linux/rlimits.ts';
@@ -26,20 +27,47 @@ export function findRuntime(procRoot: string, names: readonly string[]): number 
   return least?.pid;
 }
 
+export interface SeenNode {
+  readonly facts: NodeFacts;
+  /** The node's own network namespace: the runtime's. */
+  readonly netnsPath: string;
+}
+
+export interface NodeOptions {
+  readonly procRoot: string;
+  readonly runtimeNames: readonly string[];
+  readonly worker: NamespaceWorker;
+  readonly onError: (error: unknown) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
- * The facts of this node. Without a runtime's process what it gives and can give is Unknown: this process' own limits
- * say nothing of it.
+ * What this node offers. Without a runtime's process what it gives and can give is Unknown: this process' own limits say
+ * nothing of it. Throws LinuxError.
  */
-export async function readFactsBeside(
-  options: Omit<NodeFactsOptions, 'runtimePid'> & {
-    readonly procRoot: string;
-    readonly runtimeNames: readonly string[];
-  },
-): Promise<NodeFacts> {
-  const runtimePid = findRuntime(options.procRoot, options.runtimeNames);
-  if (runtimePid !== undefined) return readNodeFacts({ ...options, runtimePid });
+export async function readNode(options: NodeOptions): Promise<SeenNode> {
+  const { procRoot, runtimeNames: names, signal } = options;
+  const runtimePid = findRuntime(procRoot, names);
+  const netnsPath = `${procRoot}/${runtimePid ?? 1}/ns/net`;
+  const known = { procRoot, signal, ...(runtimePid === undefined ? {} : { runtimePid }) };
+  const facts = await readFactsIn(known, netnsPath, options);
   const unknown = { runtimeNofile: undefined, runtimeCanRaiseNofile: undefined, settableNofile: undefined };
-  return { ...(await readNodeFacts(options)), ...unknown };
+  return { facts: runtimePid === undefined ? { ...facts, ...unknown } : facts, netnsPath };
+}
+
+/** Where the node's namespace is closed to this process, its own one still tells what is the machine's. */
+async function readFactsIn(
+  known: NodeFactsOptions,
+  netnsPath: string,
+  { worker, onError }: NodeOptions,
+): Promise<NodeFacts> {
+  try {
+    return await readNodeFacts({ ...known, nodeNamespace: { worker, netnsPath } });
+  } catch (error) {
+    if (known.signal.aborted) throw error;
+    onError(error);
+    return readNodeFacts(known);
+  }
 }
 
 function candidateOf(pid: number, names: readonly string[], procRoot: string): readonly Candidate[] {

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import type { Rlimit } from '../linux/libc.ts';
 import { readNofile } from '../linux/rlimits.ts';
 import type { PodSandbox } from '../nri/gen/nri_pb.ts';
+import type { Host } from './host.ts';
 
 /** What the sandbox's own process has: the runtime's default, for a pause program changes nothing of it. */
 export function readSandboxNofile({ pid }: PodSandbox, procRoot: string): Rlimit | undefined {
@@ -10,12 +11,12 @@ export function readSandboxNofile({ pid }: PodSandbox, procRoot: string): Rlimit
 }
 
 /** Undefined for a pod on its node's own network. */
-export function readNetnsPath(sandbox: PodSandbox, procRoot: string): string | undefined {
+export function readNetnsPath(sandbox: PodSandbox, { procRoot, nodeNetnsPath }: Host): string | undefined {
   const named = sandbox.linux?.namespaces.find(({ type }) => type === 'network')?.path ?? '';
   if (named === '') return undefined;
   // A path below /proc holds pids of the node: seen through the mount that shows those.
   const path = named.startsWith('/proc/') ? `${procRoot}/${named.slice('/proc/'.length)}` : named;
-  return isSameFile(path, `${procRoot}/1/ns/net`) ? undefined : path;
+  return isSameFile(path, nodeNetnsPath()) ? undefined : path;
 }
 
 function isSameFile(a: string, b: string): boolean {

@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { agentSysctls, isSufficient, plannedSysctls } from '../../src/agent/planned-sysctls.ts';
+import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import { sectionOf } from './plans.ts';
 
 const allowed = new Set<string>(agentSysctls);
-const outbound = [{ name: 'broker', direction: 'Outbound', port: 1883, targets: [] }] as const;
+const outbound: PlanSection['flows'] = [{ name: 'broker', direction: 'Outbound', port: 1883, targets: [] }];
 
 describe('plannedSysctls', () => {
   test('takes what may be set and says what may not', () => {
@@ -26,7 +27,7 @@ describe('plannedSysctls', () => {
   });
 
   test("looks at the kubelet's port range where the pod opens connections", () => {
-    const section = sectionOf({ sysctls: {}, flows: [...outbound], portRange: { low: 1024, high: 65535 } });
+    const section = sectionOf({ sysctls: {}, flows: outbound, portRange: { low: 1024, high: 65535 } });
     expect(plannedSysctls(section, { allowed, hasOwnNetwork: true }).sysctls).toEqual([
       { name: 'net.ipv4.ip_local_port_range', value: '1024 65535', setBy: 'Kubelet' },
     ]);
@@ -36,7 +37,7 @@ describe('plannedSysctls', () => {
 
   test('sets the port range where the section leaves it to the agent', () => {
     const sysctls = { 'net.ipv4.ip_local_port_range': '1024 65535' };
-    const section = sectionOf({ sysctls, flows: [...outbound], portRange: { low: 1024, high: 65535 } });
+    const section = sectionOf({ sysctls, flows: outbound, portRange: { low: 1024, high: 65535 } });
     expect(plannedSysctls(section, { allowed, hasOwnNetwork: true }).sysctls).toEqual([
       { name: 'net.ipv4.ip_local_port_range', value: '1024 65535', setBy: 'Agent' },
     ]);

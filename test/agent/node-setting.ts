@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
+import { planAnnotation } from '../../src/api/names.ts';
+import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import type { Host } from '../../src/agent/host.ts';
+import { KeyDirectory } from '../../src/agent/key-directory.ts';
+import { PlannedPods } from '../../src/agent/planned-pods.ts';
+import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
+import { podEvents } from '../../src/agent/pod-events.ts';
+import { statusFor } from '../../src/agent/report.ts';
+import { Verifier } from '../../src/agent/verify.ts';
+import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
+import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
+import type { PluginHandlers } from '../../src/nri/handlers.ts';
+import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
+import { makeSigner, namespace, sectionOf, type Signer } from './plans.ts';
+
+/** The agent without its loops, on this machine: what a runtime calls, and what comes of it. */
+export interface NodeSetting extends Disposable {
+  readonly handlers: PluginHandlers;
+  readonly verifier: Verifier;
+  readonly signer: Signer;
+  readonly errors: readonly unknown[];
+  readonly publishKey: (keyId: string, signer: Signer) => void;
+  readonly status: () => ConnectionNodeStatus;
+  /** Everything that was begun after an answer has ended. */
+  readonly settled: () => Promise<void>;
+}
+
+const signal = new AbortController().signal;
+const maximumNofile = 1_048_576;
+
+/** This process stands for the container runtime, and `known` for what is otherwise known of the node. */
+export async function setNode(
+  known: Partial<NodeFacts> = {},
+  nodeNetnsPath = '/proc/self/ns/net',
+): Promise<NodeSetting> {
+  const directory = mkdtempSync(join(tmpdir(), 'agent-'));
+  const signer = makeSigner();
+  const errors: unknown[] = [];
+  const onError = (error: unknown): void => void errors.push(error);
+  const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
+  publishKey('key-1', signer);
+  const keys = new KeyDirectory(directory, onError);
+  const worker = createNamespaceWorker({ signal });
+  const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
+  const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
+  const host: Host = { procRoot: '/proc', worker, caps, facts: () => facts, nodeNetnsPath: () => nodeNetnsPath };
+  const pods = new PlannedPods(() => undefined);
+  const verifier = new Verifier(pods, host, onError);
+  const tasks: Promise<void>[] = [];
+  const handlers = podEvents({
+    host,
+    pods,
+    verifier,
+    judge: keys.judge,
+    rereadKeys: () => keys.reread(),
+    onSandboxNofile: () => undefined,
+    onAdopted: () => undefined,
+    inBackground: (task) => tasks.push(task(signal)),
+  });
+  const state = { version: 'test', runtime: 'test', isConnected: true, maximumNofile, sandboxNofile: undefined };
+  return {
+    handlers,
+    verifier,
+    signer,
+    errors,
+    publishKey,
+    status: () => connectionNodeStatus.parse(statusFor({ ...state, keyIds: keys.keyIds, facts, pods: pods.all() })),
+    settled: async () => void (await Promise.all(tasks)),
+    [Symbol.dispose]: () => {
+      worker.close();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+/** A pod as a runtime describes it in protobuf's JSON, with a network namespace that is there. */
+export function podIn(netns: Pick<NetworkNamespace, 'path'> | undefined, annotation: string, sandboxPid = 0) {
+  return {
+    id: 'sandbox-1',
+    name: 'gateway-0',
+    uid: 'pod-uid',
+    namespace,
+    annotations: { [planAnnotation]: annotation },
+    linux: { namespaces: netns === undefined ? [] : [{ type: 'network', path: netns.path }] },
+    pid: sandboxPid,
+  };
+}
+
+export const containerOf = (pid: number, name = 'gateway'): object => ({
+  id: `container-${pid}`,
+  pod_sandbox_id: 'sandbox-1',
+  name,
+  pid,
+  state: 'CONTAINER_RUNNING',
+});
+
+/** As a program in the pod sees it. */
+export const sysctlIn = ({ path }: NetworkNamespace, name: string): string =>
+  execFileSync('nsenter', [`--net=${path}`, 'cat', `/proc/sys/${name.replaceAll('.', '/')}`], {
+    encoding: 'utf8',
+  }).trim();
+
+export const signedPod = (
+  { signer }: NodeSetting,
+  netns: Pick<NetworkNamespace, 'path'> | undefined,
+  { sandboxPid, ...change }: Partial<PlanSection> & { readonly sandboxPid?: number } = {},
+) => podIn(netns, signer.annotationOf(sectionOf(change)), sandboxPid);
+
+export { makeNetworkNamespace };
