@@ -35,6 +35,9 @@ const conditionsFor = (verdicts: Verdicts, ready: Verdict, { generation, previou
     };
   });
 
+/** As the CRD says; many reserved ports are longer. */
+const longestSysctl = 256;
+
 const summaryOf = ({ plan, hash }: Planned): NonNullable<ConnectionBudgetStatus['plan']> => ({
   hash,
   declaredConnections: plan.connections.declared,
@@ -46,7 +49,7 @@ const summaryOf = ({ plan, hash }: Planned): NonNullable<ConnectionBudgetStatus[
     softDescriptors: descriptors.soft,
     hardDescriptors: descriptors.hard,
   })),
-  sysctls: plan.sysctls.map(({ name, value, setBy }) => ({ name, value, setBy })),
+  sysctls: plan.sysctls.map(({ name, value, setBy }) => ({ name, value: shortened(value, longestSysctl), setBy })),
   kernelMemoryBytes: plan.kernelMemoryBytes,
   chargedMemoryBytes: plan.chargedMemoryBytes,
 });
@@ -62,7 +65,9 @@ const destinationsOf = ({ demand }: Planned, { observed, budget }: Situation): C
     const service = budget.spec.outbound[index]?.destination.service;
     const key = `${service?.namespace ?? budget.namespace}/${service?.name ?? ''}`;
     const isResolved = service === undefined || observed.services.has(key);
-    return isResolved ? [{ flow: name, targets: destinationAddresses * destinationPorts }] : [];
+    return isResolved
+      ? [{ flow: name, targets: Math.min(destinationAddresses * destinationPorts, Number.MAX_SAFE_INTEGER) }]
+      : [];
   });
 
 /** The most sockets that were ever seen in one pod; nothing before an agent has counted. */

@@ -1,10 +1,11 @@
 /** Pieces of the sentences in conditions. */
 
-/** A list map of the CRD takes messages of at most 1024 characters. */
+/** The CRD takes messages of at most 1024 characters. */
 const longestMessage = 1024;
 
-export const shortened = (text: string): string =>
-  text.length <= longestMessage ? text : `${text.slice(0, longestMessage - 1)}…`;
+/** Cut off where it is too long, and well-formed even where a pair was cut: the API server stores nothing else. */
+export const shortened = (text: string, longest = longestMessage): string =>
+  (text.length <= longest ? text : `${text.slice(0, longest - 1)}…`).toWellFormed();
 
 /** "1 pod", "3 pods" */
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseConnectionBudget } from '../../src/api/budget-object.ts';
+import { connectionBudgetStatus } from '../../src/api/budget-status.ts';
 import { reconcile, reconcileInvalid } from '../../src/controller/reconcile.ts';
 import { brokerSeen, fitting, toService } from './condition-rows.ts';
 import {
@@ -115,4 +116,35 @@ test('resolved destinations are counted, those that were not found are left out'
 
   expect(seen.status.destinations).toEqual([{ flow: 'broker', targets: 3 }]);
   expect(unseen.status.destinations).toEqual([]);
+});
+
+test('the API server takes the status of the absurdest budget', () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const ports = Array.from({ length: 64 }, (_, index) => 1000 + 7 * index);
+  const unlisted = { addressCount: most, ports };
+  const budget = budgetOf({
+    scale: { pods: 1_000_000, podsPerNode: 100_000, surgePercent: 100 },
+    headroomPercent: 1000,
+    inbound: [],
+    outbound: [
+      { name: 'web', connections: most, closesPerSecond: most, destination: { unlisted } },
+      { name: 'near', connections: most, destination: { addresses: { ips: ['2001:db8::1'], ports } } },
+    ],
+  });
+  const declaredPorts = Array.from({ length: 300 }, (_, index) => 2000 + 3 * index);
+  const pod = podOf({ observed: { ...podOf().observed, declaredPorts } });
+
+  const { status } = reconcile(situationOf({ budget, pods: [pod] }));
+
+  expect(connectionBudgetStatus.safeParse(status).error).toBeUndefined();
+  expect(status.plan?.sysctls.some(({ value }) => value.endsWith('…'))).toBe(true);
+});
+
+test('a message that is cut inside of a character is still text', () => {
+  const value = '\u{1F600}'.repeat(2000);
+  const violations = [{ field: 'spec.selector', value, rule: 'unknown field' }];
+  const { status } = reconcileInvalid({ generation: 1, violations, previous: undefined, now });
+
+  expect(messageOf(status, 'Feasible').isWellFormed()).toBe(true);
+  expect(connectionBudgetStatus.safeParse(status).error).toBeUndefined();
 });
