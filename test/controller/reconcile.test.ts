@@ -140,8 +140,8 @@ test('the API server takes the status of the absurdest budget', () => {
   expect(status.plan?.sysctls.some(({ value }) => value.endsWith('…'))).toBe(true);
 });
 
-test('a message that is cut inside of a character is still text', () => {
-  const value = '\u{1F600}'.repeat(2000);
+test.each(['', 'a'])('a message that is cut inside of a character is still text (%j)', (before) => {
+  const value = before + '\u{1F600}'.repeat(2000);
   const violations = [{ field: 'spec.selector', value, rule: 'unknown field' }];
   const { status } = reconcileInvalid({ generation: 1, violations, previous: undefined, now });
 
