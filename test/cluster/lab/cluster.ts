@@ -72,9 +72,13 @@ export async function importImage(cluster: Cluster, archive: string, signal: Abo
 
 export type KubectlOptions = { readonly signal: AbortSignal; readonly input?: string };
 
-/** Runs kubectl as administrator; gives its standard output. */
+/**
+ * Runs kubectl as administrator; gives its standard output. What it learns of the API is kept with the cluster: the cache
+ * in the home directory goes by the address, which the next cluster has too.
+ */
 export function kubectl(cluster: Cluster, args: readonly string[], options: KubectlOptions): Promise<string> {
-  return run(cluster.paths('kubectl'), ['--kubeconfig', cluster.kubeconfig, ...args], options);
+  const files = ['--kubeconfig', cluster.kubeconfig, '--cache-dir', join(cluster.dir, 'kubectl-cache')];
+  return run(cluster.paths('kubectl'), [...files, ...args], options);
 }
 
 type Paths = Cluster['paths'];
