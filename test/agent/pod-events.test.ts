@@ -131,7 +131,8 @@ describe('limits that are missing after the start', () => {
     await stage.runtime.call('RunPodSandbox', { pod });
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
     await node.settled();
-    expect([readNofile(program.pid), readNofile(child)]).toEqual(Array(2).fill({ soft: 8039, hard: hardHere }));
+    const raised = { soft: 8039, hard: hardHere };
+    expect([readNofile(program.pid), readNofile(child)]).toEqual([raised, raised]);
     expect(node.errors).toEqual([]);
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);
   });
