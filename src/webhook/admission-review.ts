@@ -28,7 +28,7 @@ export const parseReview = (text: string): AdmissionRequest | undefined => {
   }
 };
 
-export interface Refusal {
+interface Refusal {
   readonly message: string;
   readonly causes: readonly { readonly field: string; readonly message: string }[];
 }
