@@ -119,7 +119,7 @@ securityContext:
   seccompProfile: {{- toYaml $agent.seccompProfile | nindent 4 }}
   appArmorProfile: {{- toYaml $agent.appArmorProfile | nindent 4 }}
 volumeMounts:
-  - {name: nri, mountPath: {{ $agent.nriDirectory }}}
+  - {name: nri, mountPath: {{ $agent.nriDirectory }}, readOnly: true}
   - {name: proc, mountPath: /host/proc}
   {{- range $index, $directory := $agent.netnsDirectories }}
   - {name: netns-{{ $index }}, mountPath: {{ $directory }}, mountPropagation: HostToContainer, readOnly: true}
