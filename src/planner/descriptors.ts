@@ -32,42 +32,57 @@ const descriptorTerms = (container: ContainerDemand, own: readonly Load[], passi
   };
 };
 
+interface Surroundings {
+  readonly runtime: { readonly soft: number; readonly hard: number };
+  readonly nrOpen: number | undefined;
+  readonly settable: number | undefined;
+}
+
+const surroundingsFor = (node: NodeFacts | undefined): Surroundings => ({
+  runtime: node?.runtimeNofile ?? defaultNofile,
+  nrOpen: node === undefined ? defaultNrOpen : node.nrOpen,
+  settable: node?.settableNofile,
+});
+
+const limitsFor = (
+  container: ContainerDemand,
+  { terms, concerns }: Pick<Limit, 'terms' | 'concerns'>,
+  { runtime, nrOpen, settable }: Surroundings,
+): readonly Limit[] => {
+  const identity = { subject: container.name, unit: 'descriptors', terms, concerns } as const;
+  const held = container.softPlanned && neededFor(terms) <= runtime.hard ? runtime.soft : runtime.hard;
+  const process = { stage: 'Process', limit: 'RLIMIT_NOFILE', scope: 'Process' } as const;
+  return [
+    limitFor({ ...identity, ...process, capacity: held, raisable: settable ?? Infinity }),
+    limitFor({ ...identity, stage: 'Node', limit: 'fs.nr_open', scope: 'Node', capacity: nrOpen }),
+  ];
+};
+
+/** The same on every node, and never above what a kernel takes: the agent gives the best that its own node can. */
+const containerPlan = (
+  { name, processes, softPlanned }: ContainerDemand,
+  terms: Terms,
+  nrOpen: number,
+): ContainerPlan => {
+  const hard = Math.min(Math.max(neededFor(terms), defaultNofile.soft), Math.max(defaultNrOpen, nrOpen));
+  return { name, processes, descriptors: { soft: softPlanned ? hard : defaultNofile.soft, hard } };
+};
+
 export const planDescriptors = (
   demand: Demand,
   loads: Loads,
   node: NodeFacts | undefined,
 ): { readonly containers: readonly ContainerPlan[]; readonly limits: readonly Limit[] } => {
-  const runtime = node?.runtimeNofile ?? defaultNofile;
-  const nrOpen = node === undefined ? defaultNrOpen : node.nrOpen;
-  const settable = node?.settableNofile;
+  const surroundings = surroundingsFor(node);
   const containers: ContainerPlan[] = [];
   const limits: Limit[] = [];
   for (const [index, container] of demand.containers.entries()) {
     const own = loads.all.filter((load) => load.flow.container === index);
     const passing = loads.all.filter((load) => isSidecarOf(load, container));
     const terms = descriptorTerms(container, own, passing);
-    const identity = {
-      subject: container.name,
-      unit: 'descriptors',
-      terms,
-      concerns: (own.length === 0 ? passing : own).map((load) => load.index),
-    } as const;
-    const needed = neededFor(terms);
-    const held = container.softPlanned && needed <= runtime.hard ? runtime.soft : runtime.hard;
-    limits.push(
-      limitFor({
-        ...identity,
-        stage: 'Process',
-        limit: 'RLIMIT_NOFILE',
-        scope: 'Process',
-        capacity: held,
-        raisable: settable ?? Infinity,
-      }),
-      limitFor({ ...identity, stage: 'Node', limit: 'fs.nr_open', scope: 'Node', capacity: nrOpen }),
-    );
-    const hard = Math.min(Math.max(needed, runtime.soft), settable ?? nrOpen ?? needed, nrOpen ?? needed);
-    const soft = container.softPlanned ? hard : Math.min(runtime.soft, hard);
-    containers.push({ name: container.name, processes: container.processes, descriptors: { soft, hard } });
+    const concerns = (own.length === 0 ? passing : own).map((load) => load.index);
+    limits.push(...limitsFor(container, { terms, concerns }, surroundings));
+    containers.push(containerPlan(container, terms, surroundings.nrOpen ?? 0));
   }
   return { containers, limits };
 };

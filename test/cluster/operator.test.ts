@@ -68,7 +68,6 @@ describe('the quickstart', () => {
       'nrOpen',
       'fileMax',
       'conntrackMax',
-      'tcpMemMaximumPages',
       'epollMaxUserWatches',
       'memoryBytes',
       'runtimeNofile',
@@ -79,19 +78,22 @@ describe('the quickstart', () => {
 });
 
 describe('limits that cannot be had', () => {
-  test('a plan above what the node can set starts with the best possible, and says so', async () => {
-    await applyBudget(cluster, { namespace: 'planned', app: 'too-much', connections: 30_000 });
+  test('more descriptors than a process can get here bind the budget; the pod starts with the best possible', async () => {
+    const most = Number((await nodeStatus(cluster)).facts['settableNofile']);
+    await applyBudget(cluster, { namespace: 'planned', app: 'too-much', connections: most });
     await startProbe(cluster, { namespace: 'planned', app: 'too-much', args: ['listen', '7000', '1', '16384'] });
 
-    const [worker] = (await reportOf(cluster, { namespace: 'planned', app: 'too-much' }, signal)).workers;
-    expect(worker).toMatchObject({ softNofile: worker?.hardNofile });
-    const report = await eventually('the node reports the pod', () => podReport(cluster, 'too-much'));
-    expect(report).toMatchObject({ verified: false, reason: 'LimitNotSettable' });
-    expect(report.message).toContain('30,064');
-    await eventually(
-      'Verified says so',
-      async () => (await conditions(cluster, 'planned', 'too-much'))['Verified'] === 'False LimitNotSettable',
-    );
+    const { workers } = await reportOf(cluster, { namespace: 'planned', app: 'too-much' }, signal);
+    expect(workers).toMatchObject([{ softNofile: most, hardNofile: most }]);
+    await eventually('the budget says so', async () => {
+      const { Feasible, Ready, Verified } = await conditions(cluster, 'planned', 'too-much');
+      const unverified = Verified === 'False LimitNotSettable';
+      return Feasible === 'False LimitBinds' && Ready === 'False NotFeasible' && unverified;
+    });
+    expect((await podReport(cluster, 'too-much'))?.message).toContain((most + 64).toLocaleString('en-US'));
+    expect(await json(cluster, ['connectionbudget', 'too-much', '-n', 'planned'])).toMatchObject({
+      status: { bindingLimit: { limit: 'RLIMIT_NOFILE', capacity: most, needed: most + 64 } },
+    });
   }, 120_000);
 
   test('a plan annotation written by hand gives nothing', async () => {

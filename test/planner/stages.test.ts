@@ -69,8 +69,21 @@ describe('descriptors', () => {
       capacity: 20_000,
       needed: 30_064,
     });
-    expect(result.containers[0]?.descriptors).toEqual({ soft: 20_000, hard: 20_000 });
     expect(result.connections.reachable).toBe(19_936);
+  });
+
+  it('the limits of a pod do not depend on the node that it happens to run on', () => {
+    const small = { nrOpen: 1_048_576, settableNofile: 20_000, runtimeNofile: { soft: 20_000, hard: 20_000 } };
+    expect(accepting({ connections: 30_000 }, {}, small).containers).toEqual(
+      accepting({ connections: 30_000 }).containers,
+    );
+  });
+
+  it('no more than fs.nr_open is ever asked for', () => {
+    expect(accepting({ connections: 2_000_000 }).containers[0]?.descriptors).toEqual({
+      soft: 1_048_576,
+      hard: 1_048_576,
+    });
   });
 
   it('each container is bound by its own flows', () => {
