@@ -140,6 +140,6 @@ const newContainer = ({ id, name, pid }: Container): PlannedContainer => ({
   name,
   pid,
   hasStopped: false,
-  settled: new Set(),
+  raises: new Map(),
   nofile: unchecked,
 });
