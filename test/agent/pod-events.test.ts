@@ -245,6 +245,20 @@ describe('pods from before', () => {
     expect(node.status().pods).toEqual([]);
   });
 
+  test('that lack a sysctl alone are late too, for the program may have listened by then', async () => {
+    using node = await setNode();
+    using netns = makeNetworkNamespace();
+    await using program = await startShell('ulimit -Sn 8039');
+    const { annotations } = signedPod(node, netns);
+    const linux = { namespaces: [{ type: 'network', path: netns.path }] };
+    const pod = create(PodSandboxSchema, { id: 's', uid: 'u', name: 'p', namespace: 'messaging', annotations, linux });
+    const running = { podSandboxId: 's', state: ContainerState.CONTAINER_RUNNING };
+    const container = create(ContainerSchema, { ...running, id: 'c', name: 'gateway', pid: program.pid });
+    await node.handlers.synchronize([pod], [container], new AbortController().signal);
+    await node.settled();
+    expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);
+  });
+
   test('whose process has ended are not mistaken for whoever has its pid', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
