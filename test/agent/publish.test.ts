@@ -20,9 +20,11 @@ const status = (change: Partial<PodReport> = {}): ConnectionNodeStatus => ({
   pods: [{ ...pod, ...change }],
 });
 
+const writtenAtMs = 1000;
+const context = (elapsedMs: number) => ({ nowMs: writtenAtMs + elapsedMs, timing: usualTiming });
+
 describe('a status is written', () => {
-  const last = { status: status(), atMs: 1000 };
-  const context = (elapsedMs: number) => ({ nowMs: 1000 + elapsedMs, timing: usualTiming });
+  const last = { status: status(), atMs: writtenAtMs };
   test.each([
     // what                                     status now                       elapsed   to wait
     ['at once when a reason has changed', { reason: 'AppliedLate' }, [5, 0]],
