@@ -23,7 +23,7 @@ export interface AgentOptions {
   readonly workerUrl: URL | undefined;
 }
 
-export interface AgentTiming {
+interface AgentTiming {
   /** Between two looks at all planned pods; each time up to a tenth more or less. */
   readonly verifyEveryMs: number;
   readonly factsEveryMs: number;

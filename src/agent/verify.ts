@@ -135,7 +135,7 @@ function initOf({ pid, init }: PlannedContainer, procRoot: string): ProcessEntry
 }
 
 /** A first process that is younger than the table stands for itself. */
-export function processesOf(init: ProcessEntry, table: ProcessTable, procRoot: string): readonly ProcessEntry[] {
+function processesOf(init: ProcessEntry, table: ProcessTable, procRoot: string): readonly ProcessEntry[] {
   const isListed = table.get(init.pid)?.startTimeTicks === init.startTimeTicks;
   return isListed ? containerProcesses(table, init.pid, procRoot) : [init];
 }

@@ -4,9 +4,10 @@ import { ContainerSchema, ContainerState, PodSandboxSchema } from '../../src/nri
 import { readProcess } from '../../src/linux/proc.ts';
 import { readNofile, setNofile } from '../../src/linux/rlimits.ts';
 import { startShell } from '../linux/child-program.ts';
+import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { makeSigner, sectionOf } from './plans.ts';
-import { containerOf, makeNetworkNamespace, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
+import { containerOf, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
 
 const ofDefaultLimits = 'ulimit -Sn 1024';
 const hardHere = readNofile(process.pid).hard;
