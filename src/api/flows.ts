@@ -128,7 +128,7 @@ const clients = withRules(
   ],
 );
 
-export const inboundFlow = z.strictObject({
+const inboundFlow = z.strictObject({
   name: label('Name of the flow, unique among all flows of the budget.'),
   container,
   port: portNumber('Port that the program listens on.'),
@@ -224,9 +224,8 @@ const destination = withRules(
     },
   ],
 );
-export type Destination = z.output<typeof destination>;
 
-export const outboundFlow = withRules(
+const outboundFlow = withRules(
   z.strictObject({
     name: label('Name of the flow, unique among all flows of the budget.'),
     container,
@@ -244,7 +243,7 @@ export const outboundFlow = withRules(
       description:
         'Who picks the source port: Kernel (half of the range is fast), Program (by IP_LOCAL_PORT_RANGE), Spread (not available in this version).',
     }),
-    destination,
+    destination: destination.meta({ ...destination.meta(), description: 'Where the connections go.' }),
     path,
   }),
   [

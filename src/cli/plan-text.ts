@@ -9,7 +9,7 @@ import type { PlannedBudget } from './plan-json.ts';
 const barWidth = 24;
 
 /** "[######------------------]": how much of the capacity is needed; a full bar ends in ">" where more is needed. */
-export const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>): string => {
+const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>): string => {
   if (capacity === undefined) return `[${'?'.repeat(barWidth)}]`;
   if (needed > capacity) return `[${'#'.repeat(barWidth - 1)}>]`;
   const filled = Math.round((barWidth * needed) / Math.max(1, capacity));

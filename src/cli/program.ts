@@ -10,7 +10,7 @@ import { explainText, planText } from './plan-text.ts';
 import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
 
 /** Exit statuses of the command; `prove` has its own besides. */
-export const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3 } as const;
+const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3 } as const;
 
 type Format = 'text' | 'json' | 'yaml';
 

@@ -61,7 +61,7 @@ function configurationFor<Label extends string>({ name, help, labels }: MetricDe
   return { name, help, labelNames: Object.keys(labels), registers: [registry] };
 }
 
-export function boundedLabels<Label extends string>(
+function boundedLabels<Label extends string>(
   allowed: LabelValues<Label>,
   labels: Labels<Label>,
 ): Labels<string> {

@@ -2,12 +2,13 @@ import type { ContainerDemand, Demand, NodeFacts } from './demand.ts';
 import { defaultNofile, defaultNrOpen } from './kernel.ts';
 import { type Limit, limitFor, neededFor, noTerms, type Terms } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
+import { descriptors, type Descriptors } from './quantities.ts';
 
 /** What one container gets: RLIMIT_NOFILE per process, setrlimit(2). */
 export interface ContainerPlan {
   readonly name: string;
   readonly processes: number;
-  readonly descriptors: { readonly soft: number; readonly hard: number };
+  readonly descriptors: { readonly soft: Descriptors; readonly hard: Descriptors };
 }
 
 const sidecarDescriptorsPerConnection = 2;
@@ -65,7 +66,11 @@ const containerPlan = (
   nrOpen: number,
 ): ContainerPlan => {
   const hard = Math.min(Math.max(neededFor(terms), defaultNofile.soft), Math.max(defaultNrOpen, nrOpen));
-  return { name, processes, descriptors: { soft: softPlanned ? hard : defaultNofile.soft, hard } };
+  return {
+    name,
+    processes,
+    descriptors: { soft: descriptors(softPlanned ? hard : defaultNofile.soft), hard: descriptors(hard) },
+  };
 };
 
 export const planDescriptors = (

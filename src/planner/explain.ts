@@ -27,7 +27,7 @@ const shareText = ({ numerator, denominator }: Terms): string => {
 };
 
 /** "2 × (275,000 connections × 10 % + 1,100/s × 10 % × 120 s)", the terms of a limit as they were reckoned. */
-export const arithmeticText = (terms: Terms, unit: Unit): string => {
+const arithmeticText = (terms: Terms, unit: Unit): string => {
   const { sharers, connections, rate, seconds, factor, fixed } = terms;
   const share = shareText(terms);
   const each = unit === 'bytes' ? ` × ${numberText(factor)} B` : ` × ${numberText(factor)}`;
@@ -54,7 +54,7 @@ const places: Readonly<Record<Stage, string>> = {
 };
 
 /** Where a limit is: "address translation gateway, flow web". */
-export const placeText = ({ stage, subject, flow }: Limit): string => {
+const placeText = ({ stage, subject, flow }: Limit): string => {
   const named = subject === '' ? places[stage] : `${places[stage]} ${subject}`;
   return flow === '' ? named : `${named}, flow ${flow}`;
 };

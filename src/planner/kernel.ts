@@ -1,4 +1,5 @@
 import type { NodeFacts, PortRange } from './demand.ts';
+import { pages, type Pages } from './quantities.ts';
 
 /**
  * Numbers about Linux. "measured" means on kernel 6.18 in network namespaces, see docs/kernel-limits.md.
@@ -61,13 +62,13 @@ export const bindBucketBytes = 256;
 /** A socket in TIME_WAIT (measured). */
 export const timeWaitBytes = 256;
 
-export const pageBytes = 4096;
+const pageBytes = 4096;
 
 /**
  * Pages of tcp_mem for bytes queued on one connection: the payload with the overhead of its buffers, a sixteenth
  * (measured: 1 KB takes 1 page, 64 KB 17).
  */
-export const queuedPages = (bytes: number): number => Math.ceil((bytes * 17) / 16 / pageBytes);
+export const queuedPages = (bytes: number): Pages => pages((bytes * 17) / 16 / pageBytes);
 
 /** tcp_keepalive_intvl: a lost probe is repeated after this (ip-sysctl.rst). */
 export const keepaliveIntervalSeconds = 75;

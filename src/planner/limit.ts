@@ -80,7 +80,7 @@ export const neededFor = (terms: Terms): number => {
 };
 
 /** The connections that fit into `capacity` at the declared rate, without headroom: the formula above solved for them. */
-export const reachableWithin = (terms: Terms, capacity: number): number => {
+const reachableWithin = (terms: Terms, capacity: number): number => {
   const { sharers, declaredRate, seconds, numerator, denominator, factor, fixed } = terms;
   const lingering = Math.ceil((declaredRate * numerator * seconds) / denominator);
   const live = Math.floor((Math.floor(capacity / sharers) - lingering - fixed) / factor);

@@ -78,7 +78,7 @@ const destinationLimit = (load: Load<OutboundFlow>, loads: Loads): readonly Limi
 };
 
 /** Below the shortest idle timeout by so much that one lost probe can be repeated: 350 s gives 210 s. */
-export const keepaliveSecondsFor = (idleTimeoutSeconds: number): number => {
+const keepaliveSecondsFor = (idleTimeoutSeconds: number): number => {
   const withRepeat = idleTimeoutSeconds - keepaliveIntervalSeconds;
   return Math.max(1, Math.min(Math.floor(idleTimeoutSeconds * 0.6), withRepeat > 0 ? withRepeat : idleTimeoutSeconds));
 };

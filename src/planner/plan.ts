@@ -7,7 +7,7 @@ import { type NodeMinimum, planNodeTables } from './node-tables.ts';
 import { planPath } from './path.ts';
 import { planPorts } from './ports.ts';
 import { planQueues } from './queues.ts';
-import { connections, type Bytes, type Connections } from './quantities.ts';
+import { addresses, type Addresses, type Bytes, connections, type Connections } from './quantities.ts';
 import { bindingLimitOf, reachableConnections } from './reachable.ts';
 
 export interface Plan {
@@ -23,7 +23,7 @@ export interface Plan {
   readonly sysctls: readonly Sysctl[];
   readonly portRange: PortRange;
   readonly reservedPorts: readonly number[];
-  readonly sourceAddresses: { readonly total: number; readonly extra: number };
+  readonly sourceAddresses: { readonly total: Addresses; readonly extra: Addresses };
   readonly kernelMemoryBytes: Bytes;
   readonly chargedMemoryBytes: Bytes;
   /** What every node that runs the pods must offer: counts; tcp_mem: its maximum, in pages. */
@@ -69,7 +69,7 @@ const resultFor = ({ descriptors, ports, memory, tables }: ReturnType<typeof wal
   containers: descriptors.containers,
   portRange: ports.range,
   reservedPorts: ports.reserved,
-  sourceAddresses: { total: ports.addresses, extra: ports.addresses - 1 },
+  sourceAddresses: { total: addresses(ports.addresses), extra: addresses(ports.addresses - 1) },
   kernelMemoryBytes: memory.kernelMemoryBytes,
   chargedMemoryBytes: memory.chargedMemoryBytes,
   nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],

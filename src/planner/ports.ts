@@ -8,6 +8,7 @@ import {
 } from './kernel.ts';
 import { type Limit, limitFor, neededFor, type StageOutcome, type Sysctl } from './limit.ts';
 import type { Loads } from './load.ts';
+import { ports, type Ports } from './quantities.ts';
 import { type TupleSpace, tupleSpacesFor } from './tuple-spaces.ts';
 
 export interface PortPlan extends StageOutcome {
@@ -16,13 +17,14 @@ export interface PortPlan extends StageOutcome {
   /** Source addresses in all, the pod's own included. */
   readonly addresses: number;
   /** Ports × addresses: the distinct source tuples that the pod can have. */
-  readonly sourceTuples: number;
+  readonly sourceTuples: Ports;
 }
 
 /** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
-export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): number => {
+const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): Ports => {
   const all = high - low + 1;
-  return all - (all % 2) - reserved.filter((port) => port >= low && port <= high).length;
+  const taken = reserved.filter((port) => port >= low && port <= high).length;
+  return ports(Math.max(0, all - (all % 2) - taken));
 };
 
 /** One choice of range and addresses, and what it gives each space. */
@@ -38,9 +40,9 @@ const capacityOf = (
 ): number => {
   const addresses = space.multipliedByAddresses ? choice.addresses : 1;
   if (space.kind === 'Explicit') return portsOfAnAddress * addresses;
-  const ports = portsIn(choice.range, context.reserved);
+  const inRange = portsIn(choice.range, context.reserved);
   const taken = space.kind === 'Early' ? 0 : Math.ceil(context.early / choice.addresses);
-  return Math.max(0, ports - taken) * addresses;
+  return Math.max(0, inRange - taken) * addresses;
 };
 
 interface Search {
@@ -145,7 +147,7 @@ export const planPorts = (demand: Demand, loads: Loads, node: NodeFacts): PortPl
     range: choice.range,
     reserved: search.reserved,
     addresses: choice.addresses,
-    sourceTuples: portsIn(choice.range, search.reserved) * choice.addresses,
+    sourceTuples: ports(portsIn(choice.range, search.reserved) * choice.addresses),
     limits: search.spaces.map((space) => spaceLimit(space, search, choice)),
     sysctls: [...portSysctls(demand, search, choice), ...reuse],
     assumptions: [

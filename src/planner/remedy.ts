@@ -60,7 +60,7 @@ const descriptorRemedy = (limit: Limit): string => {
   return `${processes} in container ${limit.subject === '' ? 'of the pod' : limit.subject}, or ${raise}`;
 };
 
-export const remedyFor = (demand: Demand, limit: Limit): string => {
+const remedyFor = (demand: Demand, limit: Limit): string => {
   switch (limit.limit) {
     case 'RLIMIT_NOFILE':
     case 'fs.nr_open':

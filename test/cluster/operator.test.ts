@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { decodeAnnotation } from '../../src/api/pod-annotation.ts';
+import { uninstallChart } from './install-operator.ts';
 import { type Cluster, kubectl } from './lab/cluster.ts';
 import { conditions, eventually, held, nodeStatus, podReport } from './operator-questions.ts';
 import {
@@ -133,3 +134,10 @@ describe('limits that cannot be had', () => {
     });
   }, 120_000);
 });
+
+test("uninstalled, it leaves the budgets and stands in no pod's way", async () => {
+  await uninstallChart(cluster, progress);
+
+  await startProbe(cluster, { namespace: 'planned', app: 'afterwards', args: ['listen', '7000', '1'] });
+  expect(await json(cluster, ['connectionbudget', 'too-much', '-n', 'planned'])).toHaveProperty('spec');
+}, 120_000);

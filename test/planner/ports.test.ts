@@ -121,6 +121,16 @@ describe('ports that nobody may use', () => {
     expect(result.sysctls).toContainEqual({ name: 'net.ipv4.ip_local_reserved_ports', value: '15000', setBy: 'Agent' });
   });
 
+  it('a range of which every port is reserved holds nothing', () => {
+    const pod = {
+      hostNetwork: false,
+      declaredPorts: [20_000],
+      portRange: { low: 20_000, high: 20_000 },
+      kubeletReservesPorts: true,
+    };
+    expect(planned({ connections: 1 }, { pod }).bindingLimit).toMatchObject({ capacity: 0 });
+  });
+
   it('an odd number of ports counts as one less', () => {
     const result = planned(
       { connections: 99 },

@@ -17,6 +17,22 @@ const accepting = (flow: Partial<InboundFlow>, rest: Partial<Demand> = {}, node?
 const opening = (flow: Partial<OutboundFlow>, rest: Partial<Demand> = {}, node?: NodeFacts): Plan =>
   plan(demand({ outbound: [outbound({ destinationAddresses: 1000, ...flow })], ...rest }), node);
 
+const holding = (memoryLimitBytes: number) =>
+  accepting({ connections: 1000 }, { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] });
+
+const nat = (changes: Partial<Translator>): readonly Translator[] => [
+  {
+    type: 'NAT',
+    name: 'gw',
+    addresses: 1,
+    portsPerAddress: 1000,
+    sharedBy: 'Cluster',
+    lingerSeconds: 0,
+    idleTimeoutSeconds: undefined,
+    ...changes,
+  },
+];
+
 describe('descriptors', () => {
   // connections ÷ processes × per connection + reserved
   it.each<{ container: Partial<ContainerDemand>; connections: number; needed: number }>([
@@ -169,11 +185,6 @@ describe('memory', () => {
   });
 
   it('the program and the kernel are held against the limit of the container', () => {
-    const holding = (memoryLimitBytes: number) =>
-      accepting(
-        { connections: 1000 },
-        { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] },
-      );
     expect(holding(20_399_000).feasible).toBe(true); // 1,000 × (4,015 + 16,384)
     expect(holding(20_398_999).bindingLimit).toMatchObject({ limit: 'MemoryLimit', needed: 20_399_000, unit: 'bytes' });
     expect(holding(20_398_999).connections.reachable).toBe(999);
@@ -217,18 +228,6 @@ describe('tables of the node', () => {
 });
 
 describe('the path', () => {
-  const nat = (changes: Partial<Translator>): readonly Translator[] => [
-    {
-      type: 'NAT',
-      name: 'gw',
-      addresses: 1,
-      portsPerAddress: 1000,
-      sharedBy: 'Cluster',
-      lingerSeconds: 0,
-      idleTimeoutSeconds: undefined,
-      ...changes,
-    },
-  ];
   const one = { destinationAddresses: 1, connections: 500 };
 
   it.each([

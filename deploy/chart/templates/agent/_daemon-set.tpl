@@ -73,6 +73,8 @@ spec:
 image: {{ include "connectionbudget.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args:
+  # A small young generation: the agent is mostly idle, and this saves it a tenth of its memory.
+  - --max-semi-space-size=1
   - /app/agent.js
   - --port=8081
   - --log-level={{ $agent.logLevel }}
