@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
+import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
-import { plannerFacts, runtimePid } from './node.ts';
+import { runtimePid } from './node.ts';
 import { type PlannedBudget, planJson } from './plan-json.ts';
 import { explainText, planText } from './plan-text.ts';
 import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
@@ -50,7 +51,7 @@ const nodeOutcome = async ({ output }: { readonly output: Format }): Promise<Out
   const { readNodeFacts } = await import('../linux/node-facts.ts');
   const signal = AbortSignal.timeout(5000);
   const facts = await readNodeFacts({ signal, runtimePid: runtimePid() ?? process.ppid });
-  return { status: exitStatus.done, stdout: printed(nodeJson(plannerFacts(facts)), output), stderr: '' };
+  return { status: exitStatus.done, stdout: printed(nodeJson(plannedFacts(facts)), output), stderr: '' };
 };
 
 const outputOption = (formats: readonly Format[], initial: Format): Option =>

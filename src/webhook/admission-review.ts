@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JsonPatchStep } from '../kube/client.ts';
+import type { JsonPatchStep } from '../kube/calls.ts';
 
 /** AdmissionReview admission.k8s.io/v1: what the API server asks and what it is answered. */
 
