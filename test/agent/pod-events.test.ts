@@ -45,6 +45,17 @@ describe('a pod with a signed plan', () => {
     expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('4096');
   });
 
+  test('gets the planned soft limit while its sandbox still has that of runc', async () => {
+    using node = await setNode();
+    using netns = makeNetworkNamespace();
+    await using sandbox = await startShell("ulimit -Sn 9999; printf 'runc:[2:INIT]' > /proc/$$/comm");
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, { sandboxPid: sandbox.pid });
+    await stage.runtime.call('RunPodSandbox', { pod });
+    const { adjust } = await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
+    expect(adjust).toMatchObject({ rlimits: [{ soft: '8039', hard: String(hardHere) }] });
+  });
+
   test('gets the planned limits, with the hard limit of the runtime', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
