@@ -77,7 +77,7 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
 };
 
 /** What a pod carries is planned for any node: its agent gives the best that its own node can set, and says so. */
-export const appliedPlanFor = (demand: Demand): Plan => planFor(demand);
+export const appliedPlanFor = (demand: Demand): Plan => planFor(demand, {});
 
 export interface PodPlanInput {
   readonly budget: ConnectionBudget;

@@ -1,5 +1,5 @@
 import type { ContainerDemand, Demand, NodeFacts } from './demand.ts';
-import { defaultNofile, defaultNrOpen } from './kernel.ts';
+import { defaultNofile, defaultNrOpen, largestInteger } from './kernel.ts';
 import { type Limit, limitFor, neededFor, noTerms, type Terms } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
 import { descriptors, type Descriptors } from './quantities.ts';
@@ -59,13 +59,13 @@ const limitsFor = (
   ];
 };
 
-/** The same on every node, and never above what a kernel takes: the agent gives the best that its own node can. */
+/** What is needed, at most what a process can have; below the default the default is kept. */
 const containerPlan = (
   { name, processes, softPlanned }: ContainerDemand,
   terms: Terms,
-  nrOpen: number,
+  { nrOpen = largestInteger }: Surroundings,
 ): ContainerPlan => {
-  const hard = Math.min(Math.max(neededFor(terms), defaultNofile.soft), Math.max(defaultNrOpen, nrOpen));
+  const hard = Math.min(Math.max(neededFor(terms), defaultNofile.soft), nrOpen);
   return {
     name,
     processes,
@@ -87,7 +87,7 @@ export const planDescriptors = (
     const terms = descriptorTerms(container, own, passing);
     const concerns = (own.length === 0 ? passing : own).map((load) => load.index);
     limits.push(...limitsFor(container, { terms, concerns }, surroundings));
-    containers.push(containerPlan(container, terms, surroundings.nrOpen ?? 0));
+    containers.push(containerPlan(container, terms, surroundings));
   }
   return { containers, limits };
 };

@@ -41,10 +41,10 @@ const arithmeticText = (terms: Terms, unit: Unit): string => {
 };
 
 const places: Readonly<Record<Stage, string>> = {
-  Process: 'descriptors of a process',
+  Process: 'descriptors of a process of container',
   Socket: 'source ports to the busiest target',
   Namespace: "the pod's network namespace",
-  Container: "the container's memory",
+  Container: 'memory of container',
   Node: 'the node',
   Sidecar: 'the sidecar',
   NAT: 'address translation',
@@ -54,8 +54,9 @@ const places: Readonly<Record<Stage, string>> = {
 };
 
 /** Where a limit is: "address translation gateway, flow web". */
-const placeText = ({ stage, subject, flow }: Limit): string => {
-  const named = subject === '' ? places[stage] : `${places[stage]} ${subject}`;
+const placeText = ({ stage, limit, subject, flow }: Limit): string => {
+  const owner = limit === 'fs.nr_open' ? `for container ${subject}` : subject;
+  const named = subject === '' ? places[stage].replace(/ of container$/, '') : `${places[stage]} ${owner}`;
   return flow === '' ? named : `${named}, flow ${flow}`;
 };
 

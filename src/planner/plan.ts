@@ -49,7 +49,7 @@ const nrOpenMinimum = (limits: readonly Limit[]): readonly NodeMinimum[] => {
 const countsFor = (loads: Loads, limits: readonly Limit[]): Plan['connections'] => ({
   declared: connections(sumOf(loads.all, (load) => load.flow.connections)),
   planned: connections(sumOf(loads.all, (load) => load.connections)),
-  reachable: connections(reachableConnections(limits, loads.all.length)),
+  reachable: connections(reachableConnections(limits, loads)),
 });
 
 const walk = (demand: Demand, loads: Loads, node: NodeFacts | undefined) => {
@@ -91,7 +91,7 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
     ...tables.limits,
     ...path.limits,
   ];
-  const bindingLimit = bindingLimitOf(limits, loads.all.length);
+  const bindingLimit = bindingLimitOf(limits, loads);
   return {
     feasible: bindingLimit === undefined,
     connections: countsFor(loads, limits),
@@ -104,6 +104,7 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
       ...softLimits(demand),
       ...ports.assumptions,
       ...queues.assumptions,
+      ...memory.assumptions,
       ...path.assumptions,
     ],
     limits,

@@ -24,7 +24,7 @@ describe('the quickstart', () => {
     const clients = await held(cluster(), 'quickstart', 'clients');
     const gateway = await held(cluster(), 'quickstart', 'gateway');
 
-    expect(clients).toMatchObject({ held: 29_000, sysctls: { 'net.ipv4.ip_local_port_range': '1024 65535' } });
+    expect(clients).toMatchObject({ held: 29_000, sysctls: { 'net.ipv4.ip_local_port_range': '10240 65535' } });
     expect(gateway).toMatchObject({ held: 29_000, sysctls: { 'net.core.somaxconn': '5499' } });
     // 29,000 × 1.1 ÷ 4 + 64
     expect([...clients.workers, ...gateway.workers].map(({ softNofile }) => softNofile)).toEqual(Array(8).fill(8039));

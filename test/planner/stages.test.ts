@@ -115,6 +115,20 @@ describe('descriptors', () => {
     expect(result.containers.map(({ descriptors }) => descriptors.soft)).toEqual([5064, 7064]);
   });
 
+  it('what two containers reach is bounded by both together', () => {
+    const flows = [0, 0, 1, 1].map((owner, index) =>
+      inbound({ name: `f${index}`, port: 1 + index, container: owner, connections: 600_000 }),
+    );
+    const result = plan(demand({ containers: [container({ name: 'a' }), container({ name: 'b' })], inbound: flows }));
+    expect(result.connections.reachable).toBe(2 * (1_048_576 - 64));
+  });
+
+  it('a node that says nothing of fs.nr_open leaves it open', () => {
+    const result = accepting({ connections: 2_000_000 }, {}, {});
+    expect(result.containers[0]?.descriptors.hard).toBe(2_000_064);
+    expect(result).toMatchObject({ feasible: true, connections: { reachable: 2_000_000 } });
+  });
+
   it('a sidecar that the budget lists holds two descriptors per connection', () => {
     const path: readonly Translator[] = [
       {
@@ -192,6 +206,38 @@ describe('memory', () => {
 });
 
 describe('tables of the node', () => {
+  it('a rate is not rounded before it lingers: 1/s and 10 % are 132 entries in 120 s', () => {
+    const result = opening({ connections: 1, closesPerSecond: 1 }, { headroomPercent: 10 });
+    expect(result.nodeMinimums).toContainEqual({ name: 'net.netfilter.nf_conntrack_max', minimum: 2 + 132 });
+  });
+
+  it('two descriptors per connection halve what fits into fs.file-max', () => {
+    const containers = [container({ descriptorsPerConnection: 2 })];
+    const result = accepting({ connections: 100_000 }, { containers }, { fileMax: 150_000 });
+    expect(result.connections.reachable).toBe((150_000 - 64) / 2);
+  });
+
+  it('the sockets of a sidecar are files and watches of the node too', () => {
+    const path: readonly Translator[] = [
+      {
+        type: 'Sidecar',
+        name: 'proxy',
+        addresses: 1,
+        portsPerAddress: undefined,
+        sharedBy: 'Pod',
+        lingerSeconds: 0,
+        idleTimeoutSeconds: undefined,
+      },
+    ];
+    const result = accepting({ connections: 1000, path });
+    expect(result.nodeMinimums).toContainEqual({ name: 'fs.file-max', minimum: 3064 });
+    expect(result.nodeMinimums).toContainEqual({ name: 'fs.epoll.max_user_watches', minimum: 3000 });
+  });
+
+  it('a conntrack maximum of 0 is no limit', () => {
+    expect(accepting({ connections: 1000 }, {}, { conntrackMax: 0 }).feasible).toBe(true);
+  });
+
   it('conntrack counts every planned pod and what lingers for 120 s', () => {
     const result = opening(
       { connections: 1000, closesPerSecond: 10, closedBy: 'Peer' },
@@ -228,6 +274,28 @@ describe('tables of the node', () => {
 });
 
 describe('the path', () => {
+  it('flows through one translator to one target share its tuples', () => {
+    const flows = ['a', 'b'].map((name) =>
+      outbound({ name, connections: 30_000, targets: ['T'], path: nat({ portsPerAddress: 55_000 }) }),
+    );
+    expect(plan(demand({ outbound: flows })).bindingLimit).toMatchObject({
+      stage: 'NAT',
+      subject: 'gw',
+      flow: '',
+      needed: 60_000,
+      capacity: 55_000,
+    });
+  });
+
+  it('flows to one address share what it takes', () => {
+    const flows = ['a', 'b'].map((name) =>
+      outbound({ name, connections: 8000, maxConnectionsPerAddress: 10_000, farEndKeys: ['10.0.0.1'] }),
+    );
+    const result = plan(demand({ outbound: flows }));
+    expect(result.bindingLimit).toMatchObject({ limit: 'MaxConnectionsPerAddress', flow: '', needed: 16_000 });
+    expect(result.connections.reachable).toBe(10_000);
+  });
+
   const one = { destinationAddresses: 1, connections: 500 };
 
   it.each([
@@ -283,7 +351,6 @@ describe('the path', () => {
 
   it.each([
     { idle: 350, keepalive: '210' },
-    { idle: 100, keepalive: '25' }, // a lost probe is repeated after 75 s
     { idle: 60, keepalive: '36' },
     { idle: 1, keepalive: '1' },
   ])('an idle timeout of $idle s sets tcp_keepalive_time to $keepalive s', ({ idle, keepalive }) => {
