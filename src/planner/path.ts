@@ -84,13 +84,14 @@ const farEndLimits = (loads: Loads): readonly Limit[] => {
   ];
 };
 
+const translatorKeysOf = ({ flow }: Load<OutboundFlow>): readonly string[] =>
+  flow.path.flatMap(({ name, portsPerAddress }) =>
+    portsPerAddress === undefined ? [] : flow.targets.map((target) => `${name} ${target}`),
+  );
+
 /** Flows that pass one translator to one target share its tuples there. */
 const sharedTranslatorLimits = (loads: Loads): readonly Limit[] => {
-  const keysOf = ({ flow }: Load<OutboundFlow>): readonly string[] =>
-    flow.path.flatMap(({ name, portsPerAddress }) =>
-      portsPerAddress === undefined ? [] : flow.targets.map((target) => `${name} ${target}`),
-    );
-  return groupsThatMeet(loads.outbound, keysOf).flatMap((group) => {
+  return groupsThatMeet(loads.outbound, translatorKeysOf).flatMap((group) => {
     const names = group.map(({ flow }) => new Set(flow.path.map(({ name }) => name)));
     const shared = group[0]?.flow.path.filter(({ name }) => names.every((others) => others.has(name))) ?? [];
     return shared.flatMap((translator) => translatorLimit(group, translator, loads));

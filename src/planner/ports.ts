@@ -124,7 +124,7 @@ const cliffs = (search: Search, choice: Choice): readonly Assumption[] =>
   });
 
 const explicitPorts = ({ outbound }: Loads): readonly Assumption[] => {
-  const [explicit] = outbound.filter(({ flow }) => flow.binding === 'Explicit');
+  const explicit = outbound.find(({ flow }) => flow.binding === 'Explicit');
   const mixed = explicit !== undefined && outbound.some(({ flow }) => flow.binding !== 'Explicit');
   return mixed ? [{ kind: 'ExplicitPorts', subject: explicit.flow.name, value: 0 }] : [];
 };

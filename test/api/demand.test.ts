@@ -31,6 +31,13 @@ const toWeb = (name: string, rest: object, reachedBy = 'ClusterIP') => ({
   destination: { service: { name: 'web', port: 80, reachedBy }, ...rest },
 });
 
+const flow = (name: string, port: number, container?: string) => ({
+  name,
+  port,
+  connections: 5000,
+  ...(container === undefined ? {} : { container }),
+});
+
 describe('a Service', () => {
   it('of two address families has each endpoint once', () => {
     const observed = withEndpoints(slice('IPv4', 2), slice('IPv6', 2));
@@ -53,13 +60,6 @@ describe('a Service', () => {
 });
 
 describe('containers', () => {
-  const flow = (name: string, port: number, container?: string) => ({
-    name,
-    port,
-    connections: 5000,
-    ...(container === undefined ? {} : { container }),
-  });
-
   it('that only flows name are planned each for its own', () => {
     const { containers } = plan(demandOf({ inbound: [flow('a', 1, 'x'), flow('b', 2, 'y')] }));
     expect(containers.map(({ name, descriptors }) => [name, descriptors.soft])).toEqual([

@@ -10,6 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const budget = (name: string, spec: string): string =>
   `apiVersion: connectionbudget.io/v1alpha1\nkind: ConnectionBudget\nmetadata: {name: ${name}}\nspec:\n  selector: {matchLabels: {app: x}}\n${spec}\n`;
+const bad = (name: string) => budget(name, '  inbound: [{name: in, port: 0, connections: 1}]');
 const small = budget('small', '  inbound: [{name: in, port: 80, connections: 1000}]');
 const huge = budget('huge', '  inbound: [{name: in, port: 80, connections: 2000000}]');
 const toService = (reachedBy: string): string =>
@@ -167,8 +168,8 @@ describe('bad input', () => {
     { metadata: '{}', message: 'metadata.name: is required' },
     { metadata: '{name: Foo Bar!}', message: 'metadata.name: "Foo Bar!": must be an RFC 1123 name' },
   ])('a budget with metadata $metadata is refused, not passed over', ({ metadata, message }) => {
-    const bad = small.replace('{name: small}', metadata);
-    const { status, stdout, stderr } = connectionBudget(['plan', '-f', '-'], `${bad}---\n${small}`);
+    const malformed = small.replace('{name: small}', metadata);
+    const { status, stdout, stderr } = connectionBudget(['plan', '-f', '-'], `${malformed}---\n${small}`);
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
     expect(stderr).toContain(message);
   });
@@ -183,7 +184,6 @@ describe('bad input', () => {
   );
 
   it('every bad budget of a file is told', () => {
-    const bad = (name: string) => budget(name, '  inbound: [{name: in, port: 0, connections: 1}]');
     const { stderr } = connectionBudget(['plan', '-f', '-'], `${bad('one')}---\n${bad('two')}`);
     expect(stderr.trim().split('\n')).toEqual([
       expect.stringContaining('default/one'),
@@ -200,8 +200,8 @@ describe('bad input', () => {
   });
 
   it('one bad budget among good ones leaves nothing on stdout', () => {
-    const bad = budget('bad', '  inbound: []');
-    expect(connectionBudget(['plan', '-f', '-', '-o', 'json'], `${small}---\n${bad}`)).toMatchObject({
+    const empty = budget('bad', '  inbound: []');
+    expect(connectionBudget(['plan', '-f', '-', '-o', 'json'], `${small}---\n${empty}`)).toMatchObject({
       status: 2,
       stdout: '',
     });

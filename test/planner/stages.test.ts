@@ -20,19 +20,6 @@ const opening = (flow: Partial<OutboundFlow>, rest: Partial<Demand> = {}, node?:
 const holding = (memoryLimitBytes: number) =>
   accepting({ connections: 1000 }, { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] });
 
-const nat = (changes: Partial<Translator>): readonly Translator[] => [
-  {
-    type: 'NAT',
-    name: 'gw',
-    addresses: 1,
-    portsPerAddress: 1000,
-    sharedBy: 'Cluster',
-    lingerSeconds: 0,
-    idleTimeoutSeconds: undefined,
-    ...changes,
-  },
-];
-
 describe('descriptors', () => {
   // connections ÷ processes × per connection + reserved
   it.each<{ container: Partial<ContainerDemand>; connections: number; needed: number }>([
@@ -121,6 +108,26 @@ describe('descriptors', () => {
     );
     const result = plan(demand({ containers: [container({ name: 'a' }), container({ name: 'b' })], inbound: flows }));
     expect(result.connections.reachable).toBe(2 * (1_048_576 - 64));
+  });
+
+  it('beside a flow that is bound, one that nothing bounds counts with what it declares', () => {
+    const result = plan(
+      demand({ inbound: [inbound({ connections: 100 })], outbound: [outbound({ connections: 100_000 })] }),
+    );
+    expect(result.connections).toMatchObject({ declared: 100_100, reachable: 64_512 + 100 });
+    expect(result.bindingLimit).toMatchObject({ limit: 'net.ipv4.ip_local_port_range', flow: 'out' });
+  });
+
+  it('of two limits the one that lets fewer connections through binds, whatever flows it concerns', () => {
+    const pod = {
+      hostNetwork: false,
+      declaredPorts: [],
+      portRange: { low: 40_000, high: 44_999 },
+      kubeletReservesPorts: true,
+    };
+    const flows = { inbound: [inbound({ connections: 100 })], outbound: [outbound({ connections: 25_000 })] };
+    const result = plan(demand({ ...flows, pod }), { nrOpen: 1_048_576, settableNofile: 20_000 });
+    expect(result.bindingLimit).toMatchObject({ limit: 'net.ipv4.ip_local_port_range', capacity: 5000 });
   });
 
   it('a node that says nothing of fs.nr_open leaves it open', () => {
@@ -270,92 +277,5 @@ describe('tables of the node', () => {
   ])('$queued queued bytes take $pages pages of tcp_mem', ({ queued, pages }) => {
     const result = accepting({ connections: 1000 }, { queuedReceiveBytes: queued });
     expect(result.nodeMinimums.find(({ name }) => name === 'net.ipv4.tcp_mem')?.minimum).toBe(pages);
-  });
-});
-
-describe('the path', () => {
-  it('flows through one translator to one target share its tuples', () => {
-    const flows = ['a', 'b'].map((name) =>
-      outbound({ name, connections: 30_000, targets: ['T'], path: nat({ portsPerAddress: 55_000 }) }),
-    );
-    expect(plan(demand({ outbound: flows })).bindingLimit).toMatchObject({
-      stage: 'NAT',
-      subject: 'gw',
-      flow: '',
-      needed: 60_000,
-      capacity: 55_000,
-    });
-  });
-
-  it('flows to one address share what it takes', () => {
-    const flows = ['a', 'b'].map((name) =>
-      outbound({ name, connections: 8000, maxConnectionsPerAddress: 10_000, farEndKeys: ['10.0.0.1'] }),
-    );
-    const result = plan(demand({ outbound: flows }));
-    expect(result.bindingLimit).toMatchObject({ limit: 'MaxConnectionsPerAddress', flow: '', needed: 16_000 });
-    expect(result.connections.reachable).toBe(10_000);
-  });
-
-  const one = { destinationAddresses: 1, connections: 500 };
-
-  it.each([
-    { sharedBy: 'Pod', needed: 500, feasible: true },
-    { sharedBy: 'Node', needed: 1000, feasible: true },
-    { sharedBy: 'Cluster', needed: 3000, feasible: false },
-  ] as const)('a translator shared by the $sharedBy needs $needed ports', ({ sharedBy, needed, feasible }) => {
-    const result = opening(
-      { ...one, path: nat({ sharedBy }) },
-      { scale: { pods: 6, podsPerNode: 2, surgePercent: 0 } },
-    );
-    expect(limitOf(result, 'TranslatorPorts')).toMatchObject({ stage: 'NAT', needed, capacity: 1000 });
-    expect(result.feasible).toBe(feasible);
-  });
-
-  it('what lingers in a translator takes ports too', () => {
-    const result = opening({ ...one, closesPerSecond: 10, closedBy: 'Peer', path: nat({ lingerSeconds: 60 }) });
-    expect(result.bindingLimit).toMatchObject({ needed: 1100, capacity: 1000 });
-    expect(result.connections.reachable).toBe(400);
-  });
-
-  it('a load balancer that keeps the client address has no ports of its own', () => {
-    const path = nat({ type: 'LoadBalancer', portsPerAddress: undefined });
-    expect(limitOf(accepting({ connections: 100_000, path }), 'TranslatorPorts')).toBeUndefined();
-  });
-
-  it('clients that close first keep their ports for 61 s', () => {
-    const clients = { addresses: 2, portsPerAddress: 1000 };
-    expect(limitOf(accepting({ clients, closesPerSecond: 10 }), 'ClientPorts')).toMatchObject({
-      needed: 1610,
-      capacity: 2000,
-    });
-    expect(limitOf(accepting({ clients, closesPerSecond: 10, closedBy: 'Pod' }), 'ClientPorts')?.needed).toBe(1000);
-  });
-
-  it.each([
-    { addresses: 10, ports: 4, share: undefined, needed: 300 }, // 3 pods × 1,000 ÷ 10
-    { addresses: 10, ports: 4, share: 20, needed: 600 }, // 3 pods × 20 %
-  ])(
-    'the far end with $addresses addresses and a share of $share takes $needed per address',
-    ({ addresses, ports, share, needed }) => {
-      const flow = {
-        destinationAddresses: addresses,
-        destinationPorts: ports,
-        largestSharePercent: share,
-        maxConnectionsPerAddress: 599,
-      };
-      const result = opening(flow, { scale: { pods: 3, podsPerNode: 1, surgePercent: 0 } });
-      expect(limitOf(result, 'MaxConnectionsPerAddress')?.needed).toBe(needed);
-      expect(result.feasible).toBe(needed <= 599);
-    },
-  );
-
-  it.each([
-    { idle: 350, keepalive: '210' },
-    { idle: 60, keepalive: '36' },
-    { idle: 1, keepalive: '1' },
-  ])('an idle timeout of $idle s sets tcp_keepalive_time to $keepalive s', ({ idle, keepalive }) => {
-    const result = opening({ ...one, path: nat({ idleTimeoutSeconds: idle }) });
-    expect(result.sysctls).toContainEqual({ name: 'net.ipv4.tcp_keepalive_time', value: keepalive, setBy: 'Agent' });
-    expect(result.assumptions).toContainEqual({ kind: 'KeepaliveAsked', subject: 'out', value: idle });
   });
 });
