@@ -31,7 +31,7 @@ const toWeb = (name: string, rest: object, reachedBy = 'ClusterIP') => ({
   destination: { service: { name: 'web', port: 80, reachedBy }, ...rest },
 });
 
-const flow = (name: string, port: number, container?: string) => ({
+const accepting = (name: string, port: number, container?: string) => ({
   name,
   port,
   connections: 5000,
@@ -61,7 +61,7 @@ describe('a Service', () => {
 
 describe('containers', () => {
   it('that only flows name are planned each for its own', () => {
-    const { containers } = plan(demandOf({ inbound: [flow('a', 1, 'x'), flow('b', 2, 'y')] }));
+    const { containers } = plan(demandOf({ inbound: [accepting('a', 1, 'x'), accepting('b', 2, 'y')] }));
     expect(containers.map(({ name, descriptors }) => [name, descriptors.soft])).toEqual([
       ['x', 5064],
       ['y', 5064],
@@ -69,7 +69,7 @@ describe('containers', () => {
   });
 
   it('that nobody names are the first one of the pod', () => {
-    const { containers, assumptions } = plan(demandOf({ inbound: [flow('a', 1), flow('b', 2)] }));
+    const { containers, assumptions } = plan(demandOf({ inbound: [accepting('a', 1), accepting('b', 2)] }));
     expect(containers).toMatchObject([{ name: '', descriptors: { soft: 10_064 } }]);
     expect(assumptions.map(({ kind }) => kind)).toContain('ContainerUnnamed');
   });
