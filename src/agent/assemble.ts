@@ -47,7 +47,11 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   const notify = (): void => publisher.notify();
   const node = new NodeView(notify);
   const pods = new PlannedPods(notify);
-  const keys = new KeyDirectory(options.keysDirectory, onError);
+  const onKeys = (): void => {
+    verifier.judgeAgain(keys.judge);
+    notify();
+  };
+  const keys = new KeyDirectory(options.keysDirectory, { onChange: onKeys, onError });
   const host: Host = { procRoot, worker, caps, facts: () => node.facts, nodeNetnsPath: () => node.netnsPath };
   const publisher = new Publisher({
     read: () => readStatus({ options, node, pods, keys, metrics }),

@@ -4,6 +4,12 @@ import { join } from 'node:path';
 
 import { type Judge, type PublicKeys, rememberingJudge } from './verify-signature.ts';
 
+export interface KeyListeners {
+  /** The keys are others now: what they did not verify may verify. Not called for those of the start. */
+  readonly onChange: () => void;
+  readonly onError: (error: KeyError) => void;
+}
+
 /** A file name is the key's id; the kubelet's own entries (..data) begin with a dot. */
 const keyIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
 
@@ -13,15 +19,15 @@ const keyIdPattern = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
  */
 export class KeyDirectory {
   readonly #path: string;
-  readonly #onError: (error: KeyError) => void;
+  readonly #listeners: KeyListeners;
   #content: string | undefined;
   #keys: PublicKeys = new Map();
   #judge: Judge = rememberingJudge(this.#keys);
 
-  constructor(path: string, onError: (error: KeyError) => void) {
+  constructor(path: string, listeners: KeyListeners) {
     this.#path = path;
-    this.#onError = onError;
-    this.reread();
+    this.#listeners = listeners;
+    this.#read();
   }
 
   get keyIds(): readonly string[] {
@@ -30,8 +36,13 @@ export class KeyDirectory {
 
   readonly judge: Judge = (annotation, namespace) => this.#judge(annotation, namespace);
 
+  /** Whoever calls it: a change reaches `onChange` before it returns. */
+  reread(): void {
+    if (this.#read()) this.#listeners.onChange();
+  }
+
   /** Whether the keys have changed. Two or three small files, so reading them all is how a change is noticed. */
-  reread(): boolean {
+  #read(): boolean {
     const files = readFiles(this.#path);
     const content = JSON.stringify(files);
     if (files === undefined || content === this.#content) return false;
@@ -46,9 +57,11 @@ export class KeyDirectory {
     try {
       const key = createPublicKey({ key: Buffer.from(text, 'base64'), format: 'der', type: 'spki' });
       if (key.asymmetricKeyType === 'ed25519') return key;
-      this.#onError(new KeyError('NotEd25519', `the key ${id} is of type ${key.asymmetricKeyType}`));
+      this.#listeners.onError(new KeyError('NotEd25519', `the key ${id} is of type ${key.asymmetricKeyType}`));
     } catch (cause) {
-      this.#onError(new KeyError('Unreadable', `the key ${id} is not base64 of a SubjectPublicKeyInfo`, { cause }));
+      this.#listeners.onError(
+        new KeyError('Unreadable', `the key ${id} is not base64 of a SubjectPublicKeyInfo`, { cause }),
+      );
     }
     return undefined;
   }

@@ -3,16 +3,10 @@ import { pause } from './pause.ts';
 import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
-export async function verifyForEver(
-  { options, verifier, keys, publisher, onError }: Agent,
-  signal: AbortSignal,
-): Promise<void> {
+export async function verifyForEver({ options, verifier, keys, onError }: Agent, signal: AbortSignal): Promise<void> {
   while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
     try {
-      if (keys.reread()) {
-        verifier.judgeAgain(keys.judge);
-        publisher.notify();
-      }
+      keys.reread();
       await verifier.verifyAll(signal);
     } catch (error) {
       if (!signal.aborted) onError(error);

@@ -7,15 +7,15 @@ import type { Host } from './host.ts';
 import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
 import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import type { Verifier } from './verify.ts';
-import type { Judge } from './verify-signature.ts';
+import type { Judge, JudgedPlan } from './verify-signature.ts';
 
 export interface PodEventOptions {
   readonly host: Host;
   readonly pods: PlannedPods;
   readonly verifier: Verifier;
   readonly judge: Judge;
-  /** A plan did not verify: its key may be new. Whether the keys have changed. */
-  readonly rereadKeys: () => boolean;
+  /** A plan did not verify: its key may be new. If it is, the pods that are known are judged again. */
+  readonly rereadKeys: () => void;
   /** What the runtime gives containers by itself, seen at a sandbox. */
   readonly onSandboxNofile: (limit: Rlimit) => void;
   /** The pods from before have been looked at. */
@@ -86,7 +86,8 @@ function adopt(options: PodEventOptions, sandboxes: readonly PodSandbox[], conta
   for (const { sandboxId } of pods.all()) if (!listed.has(sandboxId)) pods.forget(sandboxId);
   const ofSandbox = Map.groupBy(containers.filter(isAlive), ({ podSandboxId }) => podSandboxId);
   for (const sandbox of sandboxes) {
-    const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'WithKeys');
+    const known = pods.get(sandbox.id);
+    const pod = known === undefined ? remember(options, sandbox, 'WithKeys') : judgedAgain(options, known);
     if (pod !== undefined) pods.put(withAlive(pod, ofSandbox.get(sandbox.id) ?? []));
   }
 }
@@ -112,14 +113,24 @@ function remember(
   if (sandboxNofile !== undefined) options.onSandboxNofile(sandboxNofile);
   const annotation = sandbox.annotations[planAnnotation];
   if (annotation === undefined) return undefined;
-  const first = judge(annotation, sandbox.namespace);
-  const isRetried = how === 'WithKeys' && first.state === 'Rejected' && first.fault === 'UnknownKey';
-  const plan = isRetried && options.rereadKeys() ? judge(annotation, sandbox.namespace) : first;
   const { id: sandboxId, uid, namespace, name } = sandbox;
+  const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
   pods.put({ ...identity, plan, netnsPath, sandboxNofile, sysctls: unchecked, containers: new Map(), usage: {} });
   return pods.get(sandboxId);
+}
+
+function judgeByNewestKeys({ judge, rereadKeys }: PodEventOptions, annotation: string, namespace: string): JudgedPlan {
+  const plan = judge(annotation, namespace);
+  if (plan.state === 'Verified' || plan.fault !== 'UnknownKey') return plan;
+  rereadKeys();
+  return judge(annotation, namespace);
+}
+
+function judgedAgain(options: PodEventOptions, pod: PlannedPod): PlannedPod {
+  if (pod.plan.state === 'Verified') return pod;
+  return { ...pod, plan: judgeByNewestKeys(options, pod.annotation, pod.namespace) };
 }
 
 function nodeNofileFor(sandboxNofile: Rlimit | undefined, container: Container, host: Host): NodeNofile {

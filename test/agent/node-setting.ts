@@ -44,13 +44,13 @@ export async function setNode(
   const onError = (error: unknown): void => void errors.push(error);
   const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
   publishKey('key-1', signer);
-  const keys = new KeyDirectory(directory, onError);
   const worker = createNamespaceWorker({ signal });
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
   const host: Host = { procRoot: '/proc', worker, caps, facts: () => facts, nodeNetnsPath: () => nodeNetnsPath };
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
+  const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
   const tasks: Promise<void>[] = [];
   const handlers = podEvents({
     host,

@@ -64,10 +64,18 @@ describe('an annotation', () => {
 describe('the directory of keys', () => {
   let directory: string;
   let errors: KeyError[];
-  const open = (): KeyDirectory => new KeyDirectory(directory, (error) => errors.push(error));
+  let changes: number;
+  const listeners = { onChange: () => void (changes += 1), onError: (error: KeyError) => void errors.push(error) };
+  const open = (): KeyDirectory => new KeyDirectory(directory, listeners);
+  const changesByReading = (opened: KeyDirectory): number => {
+    const before = changes;
+    opened.reread();
+    return changes - before;
+  };
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'keys-'));
     errors = [];
+    changes = 0;
   });
   afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -88,9 +96,9 @@ describe('the directory of keys', () => {
     mount('1', { 'key-1': webhook.published });
     const opened = open();
     expect(opened.keyIds).toEqual(['key-1']);
-    expect(opened.reread()).toBe(false);
+    expect(changesByReading(opened)).toBe(0);
     mount('2', { 'key-1': webhook.published, 'key-2': `${next.published}\n` });
-    expect(opened.reread()).toBe(true);
+    expect(changesByReading(opened)).toBe(1);
     expect(opened.keyIds).toEqual(['key-1', 'key-2']);
     const newest = next.annotationOf(sectionOf({ keyId: 'key-2' }));
     expect(opened.judge(newest, namespace)).toMatchObject({ state: 'Verified' });
@@ -107,7 +115,7 @@ describe('the directory of keys', () => {
     writeFileSync(join(directory, 'key-1'), webhook.published);
     const opened = open();
     rmSync(directory, { recursive: true });
-    expect(opened.reread()).toBe(false);
+    expect(changesByReading(opened)).toBe(0);
     expect(opened.keyIds).toEqual(['key-1']);
   });
 
@@ -117,7 +125,7 @@ describe('the directory of keys', () => {
     expect(opened.keyIds).toEqual([]);
     mkdirSync(directory);
     writeFileSync(join(directory, 'key-1'), webhook.published);
-    expect(opened.reread()).toBe(true);
+    expect(changesByReading(opened)).toBe(1);
     expect(opened.judge(genuine, namespace)).toMatchObject({ state: 'Verified' });
   });
 });
