@@ -19,7 +19,7 @@ const flags = z.strictObject({
   'maximum-nofile': z.coerce.number().int().min(1).max(1_073_741_816).default(1_048_576),
   'allowed-sysctls': z.string().default(agentSysctls.join(',')),
   kubeconfig: z.string().min(1).optional(),
-  port: z.coerce.number().int().min(0).max(65535).default(9102),
+  port: z.coerce.number().int().min(0).max(65535).default(8081),
   'log-level': z.enum(logLevels).default('info'),
 });
 type Flags = z.output<typeof flags>;
