@@ -2,22 +2,26 @@ import { z } from 'zod';
 import { condition } from './conditions.ts';
 import { countOrZero, label } from './fields.ts';
 
-/** What the controller writes into a budget's status; the plan in short, the whole of it is in `plan -o json`. */
+/**
+ * What the controller writes into a budget's status; the plan in short, the whole of it is in `plan -o json`. What another
+ * version wrote is read too, without the fields that this one does not know. Every list has a default: server-side apply
+ * removes a list with its last entry, and the CRD would then miss the field.
+ */
 
-const containerPlan = z.strictObject({
+const containerPlan = z.object({
   name: z.string().max(63).meta({ description: 'Name of the container; "" where nobody named one.' }),
   processes: countOrZero('Processes that share the connections.'),
   softDescriptors: countOrZero('Soft RLIMIT_NOFILE of each process, in descriptors.'),
   hardDescriptors: countOrZero('Hard RLIMIT_NOFILE of each process, in descriptors.'),
 });
 
-const sysctl = z.strictObject({
+const sysctl = z.object({
   name: z.string().max(128).meta({ description: 'Name of the sysctl.' }),
   value: z.string().max(256).meta({ description: 'Its planned value.' }),
   setBy: z.enum(['Kubelet', 'Agent']).meta({ description: 'Who sets it in the network namespace of the pod.' }),
 });
 
-const planSummary = z.strictObject({
+const planSummary = z.object({
   hash: z.string().max(64).meta({ description: 'Hash of what the agent applies; pods with this hash are current.' }),
   declaredConnections: countOrZero('Declared connections per pod.'),
   plannedConnections: countOrZero('The same with headroom.'),
@@ -25,6 +29,7 @@ const planSummary = z.strictObject({
   containers: z
     .array(containerPlan)
     .max(32)
+    .default([])
     .meta({
       description: 'Limits of each container.',
       'x-kubernetes-list-type': 'map',
@@ -33,6 +38,7 @@ const planSummary = z.strictObject({
   sysctls: z
     .array(sysctl)
     .max(32)
+    .default([])
     .meta({
       description: 'Sysctls of the pod.',
       'x-kubernetes-list-type': 'map',
@@ -42,7 +48,7 @@ const planSummary = z.strictObject({
   chargedMemoryBytes: countOrZero('Memory that counts against the limit of the pod, in bytes.'),
 });
 
-const bindingLimit = z.strictObject({
+const bindingLimit = z.object({
   stage: z.string().max(32).meta({ description: 'Stage of the path that binds.' }),
   limit: z.string().max(64).meta({ description: 'Limit that binds.' }),
   scope: z.string().max(16).meta({ description: 'Process, Pod, Node or Path.' }),
@@ -52,12 +58,12 @@ const bindingLimit = z.strictObject({
   unit: z.string().max(16).meta({ description: 'Unit of capacity and needed.' }),
 });
 
-const resolvedDestination = z.strictObject({
+const resolvedDestination = z.object({
   flow: label('Outbound flow.'),
   targets: countOrZero('Distinct destinations (address and port) that were resolved.'),
 });
 
-export const connectionBudgetStatus = z.strictObject({
+export const connectionBudgetStatus = z.object({
   observedGeneration: countOrZero('Generation of the spec that this status is about.').optional(),
   conditions: z
     .array(condition)
@@ -82,7 +88,7 @@ export const connectionBudgetStatus = z.strictObject({
       'x-kubernetes-list-map-keys': ['flow'],
     }),
   pods: z
-    .strictObject({
+    .object({
       matched: countOrZero('Running pods that match the selector.'),
       applied: countOrZero('Of these, pods that carry the current plan.'),
       verified: countOrZero('Of these, pods that an agent saw as planned.'),

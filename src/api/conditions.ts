@@ -37,7 +37,7 @@ export type ConditionReason =
   | 'NotVerified'
   | 'Pending';
 
-export const condition = z.strictObject({
+export const condition = z.object({
   type: z.enum(conditionTypes).meta({ description: 'Feasible, Applied, Verified, Conflict or Ready.' }),
   status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether the condition holds.' }),
   reason: z.string().min(1).max(64).meta({ description: 'One CamelCase word for programs.' }),

@@ -2,14 +2,17 @@ import { z } from 'zod';
 import type { NodeFacts } from '../planner/demand.ts';
 import { count, countOrZero, label } from './fields.ts';
 
-/** The ConnectionNode: what one node's kernel offers and what its planned pods use. Written by the node's agent alone. */
+/**
+ * The ConnectionNode: what one node's kernel offers and what its planned pods use. Written by the node's agent alone, maybe
+ * of another version: fields that this one does not know are left out. Every list has a default, as in a budget's status.
+ */
 
-const nofile = z.strictObject({
+const nofile = z.object({
   soft: countOrZero('Soft RLIMIT_NOFILE, in descriptors.'),
   hard: countOrZero('Hard RLIMIT_NOFILE, in descriptors.'),
 });
 
-/** Absent fields are Unknown. Same names as NodeFacts of the planner. */
+/** Absent fields are Unknown. Same names as NodeFacts of the planner. Strict, for a file of them is written by hand too. */
 export const nodeFacts = z.strictObject({
   kernelRelease: z.string().max(128).optional().meta({ description: 'Kernel release, as uname -r prints it.' }),
   nrOpen: count('fs.nr_open, in descriptors.').optional(),
@@ -47,7 +50,7 @@ export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
   settableNofile: facts.settableNofile,
 });
 
-const podReport = z.strictObject({
+const podReport = z.object({
   namespace: label('Namespace of the pod.'),
   name: z.string().min(1).max(253).meta({ description: 'Name of the pod.' }),
   uid: z.string().min(1).max(64).meta({ description: 'UID of the pod.' }),
@@ -66,10 +69,13 @@ const podReport = z.strictObject({
 });
 export type PodReport = z.output<typeof podReport>;
 
-export const connectionNodeStatus = z.strictObject({
-  facts: nodeFacts.prefault({}).meta({ description: 'What the kernel and the runtime of the node offer.' }),
+export const connectionNodeStatus = z.object({
+  facts: z
+    .object(nodeFacts.shape)
+    .prefault({})
+    .meta({ description: 'What the kernel and the runtime of the node offer.' }),
   agent: z
-    .strictObject({
+    .object({
       version: z.string().max(64).meta({ description: 'Version of the agent.' }),
       runtime: z.string().max(128).meta({ description: 'Container runtime and its version; "" while not connected.' }),
       connected: z.boolean().meta({ description: 'Whether the agent is registered with the runtime over NRI.' }),
@@ -77,6 +83,7 @@ export const connectionNodeStatus = z.strictObject({
       keyIds: z
         .array(z.string().max(64))
         .max(8)
+        .default([])
         .meta({ description: 'Keys whose signatures the agent accepts.', 'x-kubernetes-list-type': 'set' }),
     })
     .optional()

@@ -35,6 +35,10 @@ interface Written {
 /** Resource versions of one kind are decimal numbers that only grow (KEP-5504). */
 const isNewer = (a: string, b: string): boolean => (a.length === b.length ? a > b : a.length > b.length);
 
+/** What is cut off may leave an end that no name has: "a.-" before the dot of the id. */
+export const eventNameFor = (regarding: string, id: string): string =>
+  `${regarding.slice(0, 200).replace(/[-.]+$/, '')}.${id}`;
+
 const reportingController = `${group}/controller`;
 
 export const createWriter = ({ client, identity, signal }: WriterOptions): Writer => {
@@ -52,14 +56,15 @@ export const createWriter = ({ client, identity, signal }: WriterOptions): Write
       const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
       // With the uid: an object of the same name that came after this one is another budget.
       const fields = { metadata: { uid }, status };
-      const answer = await client.apply(target, fields, { fieldManager: controllerFieldManager, signal });
+      // A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force.
+      const answer = await client.apply(target, fields, { fieldManager: controllerFieldManager, force: true, signal });
       written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status });
       return 'Written';
     },
     tell: async (regarding, { id, type, reason, action, note }) => {
       const happening = { regarding, type, reason, action, note, reportingController, reportingInstance: identity };
       const event = eventFor(happening, new Date());
-      const name = `${regarding.name.slice(0, 200)}.${id}`;
+      const name = eventNameFor(regarding.name, id);
       try {
         await client.createEvent({ ...event, metadata: { ...event.metadata, name } }, { signal });
       } catch (error) {
