@@ -5,14 +5,16 @@ import { readNofile } from '../linux/rlimits.ts';
 import type { SocketCalls } from './socket-calls.ts';
 
 const EMFILE = 24;
+/** What a keeper needs free to start: its loader opens libraries. */
+const spareDescriptors = 16;
 
 /**
  * The descriptors of a holder. A limit that is larger than this machine allows one process is stood in for by several: a
- * full process forks a keeper that holds what is open, forgets it, and goes on. The last one is limited so that all of
+ * full process leaves what is open to a keeper, closes it here, and goes on. The last one is limited so that all of
  * them together have exactly the room that is to be proven, and the kernel's own EMFILE ends it.
  */
 export class DescriptorRoom {
-  readonly keeperPids: number[] = [];
+  readonly #keeperPids: number[] = [];
   readonly #calls: SocketCalls;
   readonly #perConnection: number;
   readonly #hard: number;
@@ -35,6 +37,10 @@ export class DescriptorRoom {
     this.#hard = readNofile(process.pid).hard;
     this.#first = fillUpTo(calls, Math.min(wanted.reserved, this.#hard - 1));
     this.#limit();
+  }
+
+  get keeperPids(): readonly number[] {
+    return this.#keeperPids;
   }
 
   /** Takes what a connection has besides its socket; -EMFILE where it does not fit. Undone by `giveBack`. */
@@ -60,9 +66,10 @@ export class DescriptorRoom {
   makesRoomAfter(errno: number): boolean {
     const left = this.#remaining - this.#used;
     if (errno !== EMFILE || left < this.#perConnection || this.#used === 0) return false;
-    const pid = this.#calls.forkKeeper(this.#first);
+    this.#setSoft(this.#hard);
+    const pid = this.#calls.startKeeper();
     if (pid < 0) return false;
-    this.keeperPids.push(pid);
+    this.#keeperPids.push(pid);
     this.#calls.closeFrom(this.#first, 0x7fff_ffff);
     this.#remaining = left;
     this.#used = 0;
@@ -76,7 +83,11 @@ export class DescriptorRoom {
   }
 
   #limit(): void {
-    const soft = Math.min(this.#hard, this.#first + this.#remaining);
+    const fitting = this.#first + this.#remaining;
+    this.#setSoft(fitting <= this.#hard ? fitting : this.#hard - spareDescriptors);
+  }
+
+  #setSoft(soft: number): void {
     const call = { syscall: 'prlimit64', attempt: `lower its soft nofile to ${soft}` };
     exchangeNofile(0, { soft, hard: this.#hard }, call);
   }

@@ -33,7 +33,7 @@ export interface FlowContext {
 
 const lookMs = 50;
 /** Longer than all SYN retries that a holder makes behind a translator: nothing more will come. */
-const stalledMs = 20_000;
+const stalledMs = 12_000;
 const drainedMs = 1000;
 
 type Last = Pick<Ended, 'count' | 'errno' | 'syscall'>;

@@ -51,7 +51,7 @@ const enter = (netnsPath: string): void => {
 };
 
 const listenOn = ({ port, backlog }: Listener): number => {
-  const fd = succeeded(calls.openSocket(), 'open a socket');
+  const fd = succeeded(calls.openListener(), 'open a socket');
   calls.setOption(fd, 'ReuseAddress', 1);
   succeeded(calls.bind(fd, writeSocketAddress(newSocketAddress(), 0, port)), `bind port ${port}`);
   succeeded(calls.listen(fd, backlog), `listen on port ${port}`);

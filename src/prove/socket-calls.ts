@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
  */
 export interface SocketCalls {
   readonly openSocket: () => number;
+  readonly openListener: () => number;
   readonly bind: (fd: number, address: Buffer) => number;
   readonly connect: (fd: number, address: Buffer) => number;
   readonly listen: (fd: number, backlog: number) => number;
@@ -24,8 +25,11 @@ export interface SocketCalls {
   readonly closeFrom: (low: number, high: number) => number;
   /** pidfd_getfd(2): a descriptor of another process as one of ours. */
   readonly takeDescriptor: (pid: number, fd: number) => number;
-  /** A copy of this process that does nothing but keep its descriptors from `low` on, until this process ends. */
-  readonly forkKeeper: (low: number) => number;
+  /**
+   * Starts a process that does nothing but keep the sockets that this one has open, until this one ends. It needs some free
+   * descriptors of its own to start. The sockets of openSocket and accept are inherited; a listener and all of Node's are not.
+   */
+  readonly startKeeper: () => number;
   readonly endWithParent: () => void;
 }
 
@@ -60,7 +64,10 @@ const eventsPerWait = 512;
 const eventBytes = process.arch === 'x64' ? 12 : 16;
 const dataOffset = process.arch === 'x64' ? 4 : 8;
 
-type Call = (...args: readonly (number | bigint | Buffer | null)[]) => number;
+const keeperCommand = ['setpriv', '--pdeathsig', 'KILL', 'sleep', 'infinity', null];
+
+type Argument = number | string | Buffer | readonly (string | null)[] | null;
+type Call = (...args: readonly Argument[]) => number;
 
 /** sockaddr_in; `ip` as a number: 10.0.0.2 is 0x0a000002. */
 export const writeSocketAddress = (into: Buffer, ip: number, port: number): Buffer => {
@@ -99,11 +106,12 @@ const streamCalls = ({ bound }: Symbols) => {
   const value = Buffer.alloc(4);
   const length = Buffer.alloc(4);
   return {
-    openSocket: () => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+    openSocket: () => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+    openListener: () => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
     bind: (fd: number, address: Buffer) => bind(fd, address, address.length),
     connect: (fd: number, address: Buffer) => connect(fd, address, address.length),
     listen: bound('int listen(int, int)') as SocketCalls['listen'],
-    accept: (fd: number) => accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC),
+    accept: (fd: number) => accept4(fd, null, null, SOCK_NONBLOCK),
     setOption: (fd: number, option: SocketOption, wanted: number) => {
       value.writeUInt32LE(wanted);
       return setsockopt(fd, ...options[option], value, 4);
@@ -139,12 +147,11 @@ const epollCalls = ({ bound }: Symbols) => {
 
 const processCalls = ({ bound, raw }: Symbols) => {
   const syscall = bound('long syscall(long, long, long, long)');
-  const fork = bound('int fork()');
-  const pause = raw('int pause()');
+  const spawn = raw('int posix_spawnp(void *, const char *, void *, void *, const char **, const char **)');
+  const pid = Buffer.alloc(4);
   const prctl = bound('int prctl(int, unsigned long)');
   const closeRange = bound('int close_range(uint32_t, uint32_t, int)');
   const close = bound('int close(int)');
-  const endWithParent = (): void => void prctl(PR_SET_PDEATHSIG, SIGKILL);
   return {
     close: close as SocketCalls['close'],
     duplicate: bound('int dup(int)') as SocketCalls['duplicate'],
@@ -156,15 +163,12 @@ const processCalls = ({ bound, raw }: Symbols) => {
       close(pidfd);
       return Number(taken);
     },
-    // The copy has this one thread only, so it does nothing that could wait for another: three calls, then sleep.
-    forkKeeper: (low: number) => {
-      const pid = fork();
-      if (pid !== 0) return pid;
-      endWithParent();
-      closeRange(0, low - 1, 0);
-      for (;;) pause();
+    // setpriv(1) has the kernel end it with this process and becomes sleep(1). V8 does not survive fork(2).
+    startKeeper: () => {
+      const error = spawn(pid, 'setpriv', null, null, keeperCommand, ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', null]);
+      return error === 0 ? pid.readInt32LE() : -error;
     },
-    endWithParent,
+    endWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
   };
 };
 

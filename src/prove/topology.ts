@@ -61,8 +61,8 @@ const firstTargetPort = 10_000;
 const peerBacklog = 16_384;
 /** Opened but not yet accepted: well below any accept queue and below netdev_max_backlog (1000). */
 const largestWindow = 512;
-/** 1 s + 2 s + 4 s + 8 s: a SYN that a full translator drops is given up after 15 s, not after 127 s. */
-const translatedSynRetries = 3;
+/** 1 s + 2 s + 4 s: a SYN that a full translator drops is given up after 7 s, not after 127 s. */
+const translatedSynRetries = 2;
 /** Client ports of peers that nobody declared: those above the privileged ones. */
 const undeclaredClientPorts = 64_512;
 
