@@ -42,7 +42,7 @@ const podLines = ({ plan }: PlannedBudget): readonly string[] => [
   ...plan.nodeMinimums.map(({ name, minimum }) => `  ${name} = ${numberText(minimum)}`),
 ];
 
-const limitLine = (limit: Limit): string => {
+export const limitLine = (limit: Limit): string => {
   const there = limit.capacity === undefined ? 'unknown' : amountText(limit.capacity, limit.unit);
   const where = [limit.stage, limit.subject, limit.flow].filter((part) => part !== '').join(' ');
   return `  ${barText(limit)} ${limit.status.padEnd(10)} ${`${where}: ${limit.limit}`.padEnd(52)} ${amountText(limit.needed, limit.unit)} of ${there}`;

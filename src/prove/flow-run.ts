@@ -110,7 +110,11 @@ export const runFlow = async (wiring: FlowWiring, sides: FlowSides, context: Flo
   const isStopped = (): boolean => run.isStopped;
   const began = performance.now();
   let seconds = 0;
-  const opening = fillInTurn(sides.openers, async (holder, from) => holder.open({ plan, from, until, window }), isStopped);
+  const opening = fillInTurn(
+    sides.openers,
+    async (holder, from) => holder.open({ plan, from, until, window }),
+    isStopped,
+  );
   const accepting = fillInTurn(
     sides.acceptors,
     async (holder, from) => holder.accept({ listeners, from, until }),

@@ -95,7 +95,8 @@ export const prove = async (demand: Demand, options: ProveOptions): Promise<Proo
     const after = await provePhase(states.after, options);
     return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after };
   } catch (error) {
-    if (signal.aborted) throw new ProveError('Aborted', 'the proof was stopped; what it made is gone', { cause: error });
+    if (signal.aborted)
+      throw new ProveError('Aborted', 'the proof was stopped; what it made is gone', { cause: error });
     throw error;
   }
 };

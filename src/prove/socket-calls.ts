@@ -57,7 +57,15 @@ const options: Readonly<Record<SocketOption, readonly [level: number, name: numb
 };
 
 /** linux/eventpoll.h. OneShot: one event and no more, so that connections are counted once. */
-export const epollEvents = { in: 1, out: 4, error: 8, hangUp: 0x10, readHangUp: 0x2000, oneShot: 1 << 30, edge: 1 << 31 };
+export const epollEvents = {
+  in: 1,
+  out: 4,
+  error: 8,
+  hangUp: 0x10,
+  readHangUp: 0x2000,
+  oneShot: 1 << 30,
+  edge: 1 << 31,
+};
 
 const eventsPerWait = 512;
 // struct epoll_event is packed on x86-64 alone.
