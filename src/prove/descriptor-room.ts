@@ -70,11 +70,16 @@ export class DescriptorRoom {
     const pid = this.#calls.startKeeper();
     if (pid < 0) return false;
     this.#keeperPids.push(pid);
-    this.#calls.closeFrom(this.#first, 0x7fff_ffff);
+    this.closeAll();
     this.#remaining = left;
-    this.#used = 0;
     this.#limit();
     return true;
+  }
+
+  /** Closes every connection that this process has open itself; those that keepers hold stay. */
+  closeAll(): void {
+    this.#calls.closeFrom(this.#first, 0x7fff_ffff);
+    this.#used = 0;
   }
 
   #giveBackUntil(count: number, result: number): number {

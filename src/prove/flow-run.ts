@@ -56,19 +56,22 @@ const stopAll = (holders: readonly Holder[]): void => {
   for (const holder of holders) holder.stop();
 };
 
-/** Whether a number has not changed for so long. */
-const stillness = (read: () => number, forMs: number) => {
+/** For how long a number has not changed, in milliseconds. */
+const stillness = (read: () => number) => {
   let seen = read();
   let since = performance.now();
-  return (): boolean => {
+  return (): number => {
     const now = read();
     if (now !== seen) since = performance.now();
     seen = now;
-    return performance.now() - since > forMs;
+    return performance.now() - since;
   };
 };
 
 interface Run {
+  readonly began: number;
+  /** Until the last connection: waiting for an error that comes late is no part of it. */
+  seconds: number;
   opened: Last | undefined;
   accepted: Last | undefined;
   isStopped: boolean;
@@ -77,12 +80,13 @@ interface Run {
 
 /** Ends each side when the other can do no more: an acceptor without room, an opener that is done. */
 const oversee = async (run: Run, sides: FlowSides, { counters, signal }: FlowContext): Promise<void> => {
-  const isStill = stillness(() => counters.opened() + counters.accepted(), stalledMs);
-  const isDrained = stillness(() => counters.accepted(), drainedMs);
+  const stillMs = stillness(() => counters.opened() + counters.accepted());
+  const drainingMs = stillness(() => counters.accepted());
   while (run.opened === undefined || run.accepted === undefined) {
     await delay(lookMs, undefined, { signal });
-    const drained = isDrained();
-    const still = isStill();
+    const drained = drainingMs() > drainedMs;
+    const still = stillMs() > stalledMs;
+    if (stillMs() === 0) run.seconds = (performance.now() - run.began) / 1000;
     const caughtUp = run.opened !== undefined && (drained || counters.accepted() >= run.opened.count);
     const full = run.accepted !== undefined && run.accepted.errno !== 0;
     run.isStalled ||= still && run.opened === undefined;
@@ -106,10 +110,15 @@ const stopFor = (run: Run, until: number): FlowResult['stop'] => {
 export const runFlow = async (wiring: FlowWiring, sides: FlowSides, context: FlowContext): Promise<FlowResult> => {
   const { open: plan, listeners, window, connections: until } = wiring;
   context.counters.reset();
-  const run: Run = { opened: undefined, accepted: undefined, isStopped: false, isStalled: false };
+  const run: Run = {
+    began: performance.now(),
+    seconds: 0,
+    opened: undefined,
+    accepted: undefined,
+    isStopped: false,
+    isStalled: false,
+  };
   const isStopped = (): boolean => run.isStopped;
-  const began = performance.now();
-  let seconds = 0;
   const opening = fillInTurn(
     sides.openers,
     async (holder, from) => holder.open({ plan, from, until, window }),
@@ -120,14 +129,10 @@ export const runFlow = async (wiring: FlowWiring, sides: FlowSides, context: Flo
     async (holder, from) => holder.accept({ listeners, from, until }),
     isStopped,
   );
-  await Promise.all([
-    opening.then((last) => {
-      run.opened = last;
-      seconds = (performance.now() - began) / 1000;
-    }),
-    accepting.then((last) => (run.accepted = last)),
-    oversee(run, sides, context),
-  ]);
+  const watch = async (side: 'opened' | 'accepted', filling: Promise<Last>): Promise<void> => {
+    run[side] = await filling;
+  };
+  await Promise.all([watch('opened', opening), watch('accepted', accepting), oversee(run, sides, context)]);
   const [opened, accepted] = [run.opened?.count ?? 0, run.accepted?.count ?? 0];
-  return { flow: wiring.flow, opened, accepted, seconds, stop: stopFor(run, until) };
+  return { flow: wiring.flow, opened, accepted, seconds: run.seconds, stop: stopFor(run, until) };
 };

@@ -27,7 +27,7 @@ let room: DescriptorRoom | undefined;
 let listenerFds: readonly number[] = [];
 let openedHere = 0;
 let acceptors: readonly Acceptor[] = [];
-let isStopped = false;
+const run = { isStopped: false };
 
 const writeCounter = (position: number, value: number): void => {
   slot.writeDoubleLE(value);
@@ -78,7 +78,7 @@ const prepared = (): DescriptorRoom => {
 
 const open = async (command: Open): Promise<Reply> => {
   const opener = new Opener({ calls, epoll, room: prepared() }, command);
-  while (opener.ended === undefined && !isStopped) {
+  while (opener.ended === undefined && !run.isStopped) {
     opener.step(readCounter(counterSlots.accepted), batch);
     writeCounter(counterSlots.opened, opener.established);
     await setImmediate();
@@ -91,7 +91,7 @@ const accept = async (command: Accept): Promise<Reply> => {
   const fds = command.listeners.map((index) => listenerFds[index] ?? -1);
   const acceptor = new Acceptor({ calls, epoll, room: prepared() }, fds, command);
   acceptors = [...acceptors, acceptor];
-  while (acceptor.ended === undefined && !isStopped) {
+  while (acceptor.ended === undefined && !run.isStopped) {
     if (!acceptor.step(batch)) acceptor.wait(1);
     writeCounter(counterSlots.accepted, acceptor.count);
     await setImmediate();
@@ -108,15 +108,17 @@ const count = (): Reply => {
 };
 
 const perform = (command: Exclude<Command, { readonly command: 'Stop' }>): Reply | Promise<Reply> => {
-  isStopped = false;
+  run.isStopped = false;
   if (command.command === 'Prepare') return prepare(command);
   if (command.command === 'Open') return open(command);
-  return command.command === 'Accept' ? accept(command) : count();
+  if (command.command === 'Accept') return accept(command);
+  if (command.command === 'Close') prepared().closeAll();
+  return count();
 };
 
 const answer = async (command: Command): Promise<void> => {
   if (command.command === 'Stop') {
-    isStopped = true;
+    run.isStopped = true;
     return;
   }
   let reply: Reply;

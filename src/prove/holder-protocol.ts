@@ -60,7 +60,8 @@ export interface Accept {
   readonly until: number;
 }
 
-export type Command = Prepare | Open | Accept | { readonly command: 'Stop' } | { readonly command: 'Count' };
+/** Close: all connections that this process itself holds. */
+export type Command = Prepare | Open | Accept | { readonly command: 'Stop' | 'Count' | 'Close' };
 
 /** Where an Open or an Accept ended: `count` of the flow in all; errno 0 when it was told to. */
 export interface Ended {
@@ -75,7 +76,7 @@ export interface Prepared {
   readonly listenerFds: readonly number[];
 }
 
-/** What the process holds now: connections it lost by now are counted too. */
+/** What the process has opened and accepted: connections it lost by now are counted too. */
 export interface Counted {
   readonly reply: 'Counted';
   readonly held: number;

@@ -13,6 +13,7 @@ export interface Holder extends AsyncDisposable {
   readonly open: (command: Omit<Open, 'command'>) => Promise<Ended>;
   readonly accept: (command: Omit<Accept, 'command'>) => Promise<Ended>;
   readonly count: () => Promise<Counted>;
+  readonly close: () => Promise<Counted>;
   /** Ends the command that runs; its answer says how far it came. */
   readonly stop: () => void;
 }
@@ -82,6 +83,7 @@ export const startHolder = async ({ counterFd, record, signal, programUrl }: Hol
     open: async (command) => ask({ command: 'Open', ...command }, 'Ended'),
     accept: async (command) => ask({ command: 'Accept', ...command }, 'Ended'),
     count: async () => ask({ command: 'Count' }, 'Counted'),
+    close: async () => ask({ command: 'Close' }, 'Counted'),
     stop: () => void (child.connected && child.send({ command: 'Stop' })),
     [Symbol.asyncDispose]: async () => {
       signal.removeEventListener('abort', abort);

@@ -52,7 +52,7 @@ const limitOf = ({ errno }: Stop, wiring: FlowWiring): Pick<StoppedBy, 'stage' |
 };
 
 /** The pod holds what both sides have; of several stops the foretold one is told. */
-const reachFor = (result: PhaseResult, topology: Topology, predicted: Reach): Reach => {
+export const reachFor = (result: PhaseResult, topology: Topology, predicted: Reach): Reach => {
   const stops = result.flows.flatMap(({ stop }, at) => {
     const wiring = topology.flows[at];
     return stop === undefined || wiring === undefined ? [] : [{ ...limitOf(stop, wiring), errno: stop.errno }];

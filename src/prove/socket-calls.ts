@@ -156,7 +156,7 @@ const epollCalls = ({ bound }: Symbols) => {
 const processCalls = ({ bound, raw }: Symbols) => {
   const syscall = bound('long syscall(long, long, long, long)');
   const spawn = raw('int posix_spawnp(void *, const char *, void *, void *, const char **, const char **)');
-  const pid = Buffer.alloc(4);
+  const started = Buffer.alloc(4);
   const prctl = bound('int prctl(int, unsigned long)');
   const closeRange = bound('int close_range(uint32_t, uint32_t, int)');
   const close = bound('int close(int)');
@@ -169,12 +169,12 @@ const processCalls = ({ bound, raw }: Symbols) => {
       if (pidfd < 0) return pidfd;
       const taken = syscall(SYS_PIDFD_GETFD, pidfd, fd, 0);
       close(pidfd);
-      return Number(taken);
+      return taken;
     },
     // setpriv(1) has the kernel end it with this process and becomes sleep(1). V8 does not survive fork(2).
     startKeeper: () => {
-      const error = spawn(pid, 'setpriv', null, null, keeperCommand, ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', null]);
-      return error === 0 ? pid.readInt32LE() : -error;
+      const error = spawn(started, 'setpriv', null, null, keeperCommand, ['PATH=/usr/sbin:/usr/bin:/sbin:/bin', null]);
+      return error === 0 ? started.readInt32LE() : -error;
     },
     endWithParent: () => void prctl(PR_SET_PDEATHSIG, SIGKILL),
   };
