@@ -29,9 +29,11 @@ export interface SharedCounters {
 export interface FlowContext {
   readonly counters: SharedCounters;
   readonly signal: AbortSignal;
+  /** How often both sides are compared; default 20. */
+  readonly lookMs?: number;
 }
 
-const lookMs = 50;
+const defaultLookMs = 20;
 /** Longer than all SYN retries that a holder makes behind a translator: nothing more will come. */
 const stalledMs = 12_000;
 const drainedMs = 1000;
@@ -79,11 +81,12 @@ interface Run {
 }
 
 /** Ends each side when the other can do no more: an acceptor without room, an opener that is done. */
-const oversee = async (run: Run, sides: FlowSides, { counters, signal }: FlowContext): Promise<void> => {
+const oversee = async (run: Run, sides: FlowSides, context: FlowContext): Promise<void> => {
+  const { counters, signal } = context;
   const stillMs = stillness(() => counters.opened() + counters.accepted());
   const drainingMs = stillness(() => counters.accepted());
   while (run.opened === undefined || run.accepted === undefined) {
-    await delay(lookMs, undefined, { signal });
+    await delay(context.lookMs ?? defaultLookMs, undefined, { signal });
     const drained = drainingMs() > drainedMs;
     const still = stillMs() > stalledMs;
     if (stillMs() === 0) run.seconds = (performance.now() - run.began) / 1000;

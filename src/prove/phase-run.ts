@@ -44,7 +44,7 @@ const progressMs = 500;
 const holdMs = 300;
 
 /** A file without a name that all processes of a phase have open: two numbers that both sides read and write. */
-const openCounters = (): SharedCounters & Disposable & { readonly fd: number } => {
+export const openCounters = (): SharedCounters & Disposable & { readonly fd: number } => {
   const directory = mkdtempSync(join(tmpdir(), 'connection-budget-'));
   const fd = openSync(join(directory, 'counters'), 'w+', 0o600);
   rmSync(directory, { recursive: true });
