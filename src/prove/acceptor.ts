@@ -12,7 +12,7 @@ export class Acceptor {
   readonly #calls: SocketCalls;
   readonly #epoll: number;
   readonly #room: DescriptorRoom;
-  readonly #fds: ReadonlySet<number>;
+  readonly #fds: readonly number[];
   readonly #until: number;
   readonly #start: number;
   #count: number;
@@ -27,11 +27,10 @@ export class Acceptor {
     this.#calls = surroundings.calls;
     this.#epoll = surroundings.epoll;
     this.#room = surroundings.room;
-    this.#fds = new Set(fds);
+    this.#fds = fds;
     this.#until = until;
     this.#start = from;
     this.#count = from;
-    for (const fd of fds) this.#calls.watch(this.#epoll, fd, epollEvents.in);
   }
 
   get count(): number {
@@ -63,12 +62,14 @@ export class Acceptor {
     while (left > 0 && this.ended === undefined && this.#acceptNext(fd)) left -= 1;
   }
 
-  /** Waits for events; those of connections are ends. */
-  wait(timeoutMs: number): void {
-    this.#calls.wait(this.#epoll, timeoutMs, (fd, events) => {
-      const end = epollEvents.readHangUp | epollEvents.hangUp | epollEvents.error;
-      if (!this.#fds.has(fd) && (events & end) !== 0) this.#lost += 1;
-    });
+  /** Hears of the connections that ended since the last time. */
+  countLost(): void {
+    let heard = 1;
+    while (heard > 0) {
+      heard = this.#calls.wait(this.#epoll, 0, (_, events) => {
+        if ((events & (epollEvents.readHangUp | epollEvents.hangUp | epollEvents.error)) !== 0) this.#lost += 1;
+      });
+    }
   }
 
   #acceptNext(listener: number): boolean {

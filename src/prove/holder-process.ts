@@ -19,9 +19,12 @@ import { Opener } from './opener.ts';
 import { loadSocketCalls, newSocketAddress, writeSocketAddress } from './socket-calls.ts';
 
 const batch = 256;
+/** The event loop gets its turn so often: a Stop must be heard. */
+const turnMs = 10;
 const calls = loadSocketCalls();
 const epoll = calls.epollCreate();
 const slot = Buffer.alloc(8);
+const sleepCell = new Int32Array(new SharedArrayBuffer(4));
 
 let room: DescriptorRoom | undefined;
 let listenerFds: readonly number[] = [];
@@ -76,13 +79,26 @@ const prepared = (): DescriptorRoom => {
   return room;
 };
 
-const open = async (command: Open): Promise<Reply> => {
-  const opener = new Opener({ calls, epoll, room: prepared() }, command);
-  while (opener.ended === undefined && !run.isStopped) {
-    opener.step(readCounter(counterSlots.accepted), batch);
-    writeCounter(counterSlots.opened, opener.established);
+/** Not in epoll_wait(2): a listener that wakes its process for each connection slows the side that opens them. */
+const sleep = (ms: number): void => void Atomics.wait(sleepCell, 0, 0, ms);
+
+const inTurns = async (isGoingOn: () => boolean, step: () => void): Promise<void> => {
+  while (isGoingOn() && !run.isStopped) {
+    const end = performance.now() + turnMs;
+    while (isGoingOn() && performance.now() < end) step();
     await setImmediate();
   }
+};
+
+const open = async (command: Open): Promise<Reply> => {
+  const opener = new Opener({ calls, epoll, room: prepared() }, command);
+  await inTurns(
+    () => opener.ended === undefined,
+    () => {
+      opener.step(readCounter(counterSlots.accepted), batch);
+      writeCounter(counterSlots.opened, opener.established);
+    },
+  );
   openedHere += opener.established - command.from;
   return opener.ended ?? { reply: 'Ended', count: opener.established, errno: 0, syscall: '' };
 };
@@ -91,17 +107,19 @@ const accept = async (command: Accept): Promise<Reply> => {
   const fds = command.listeners.map((index) => listenerFds[index] ?? -1);
   const acceptor = new Acceptor({ calls, epoll, room: prepared() }, fds, command);
   acceptors = [...acceptors, acceptor];
-  while (acceptor.ended === undefined && !run.isStopped) {
-    if (!acceptor.step(batch)) acceptor.wait(1);
-    writeCounter(counterSlots.accepted, acceptor.count);
-    await setImmediate();
-  }
+  await inTurns(
+    () => acceptor.ended === undefined,
+    () => {
+      if (!acceptor.step(batch)) sleep(1);
+      writeCounter(counterSlots.accepted, acceptor.count);
+    },
+  );
   return acceptor.ended ?? { reply: 'Ended', count: acceptor.count, errno: 0, syscall: '' };
 };
 
 const count = (): Reply => {
   const last = acceptors.at(-1);
-  last?.wait(0);
+  last?.countLost();
   const sum = (of: (acceptor: Acceptor) => number): number => acceptors.reduce((total, each) => total + of(each), 0);
   const held = openedHere + sum((each) => each.held);
   return { reply: 'Counted', held, lost: sum((each) => each.lost), keeperPids: prepared().keeperPids };

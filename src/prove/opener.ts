@@ -50,10 +50,11 @@ export class Opener {
   /** Opens as many as the window allows, then hears what became of those on the way. */
   step(accepted: number, batch: number): void {
     const { until, window } = this.#command;
-    const end = Math.min(until, this.#next + batch, accepted + window);
+    const allowed = Math.min(until, accepted + window);
+    const end = Math.min(allowed, this.#next + batch);
     while (this.#errno === 0 && this.#next < end) this.#openNext();
-    const isWaiting = this.#next >= end || this.#errno !== 0;
-    if (this.#pending > 0 || isWaiting) this.#calls.wait(this.#epoll, isWaiting ? 2 : 0, this.#seen);
+    const isWaiting = this.#next >= allowed || this.#errno !== 0;
+    if (this.#pending > 0 || isWaiting) this.#calls.wait(this.#epoll, isWaiting ? 1 : 0, this.#seen);
   }
 
   #openNext(): void {

@@ -18,8 +18,8 @@ export interface SocketCalls {
   readonly pendingError: (fd: number) => number;
   readonly epollCreate: () => number;
   readonly watch: (epoll: number, fd: number, events: number) => number;
-  /** Waits for events and hands out descriptor and event bits of each. */
-  readonly wait: (epoll: number, timeoutMs: number, seen: (fd: number, events: number) => void) => void;
+  /** Waits for events, hands out descriptor and event bits of each, and returns how many there were. */
+  readonly wait: (epoll: number, timeoutMs: number, seen: (fd: number, events: number) => void) => number;
   readonly duplicate: (fd: number) => number;
   readonly close: (fd: number) => number;
   readonly closeFrom: (low: number, high: number) => number;
@@ -58,7 +58,6 @@ const options: Readonly<Record<SocketOption, readonly [level: number, name: numb
 
 /** linux/eventpoll.h. OneShot: one event and no more, so that connections are counted once. */
 export const epollEvents = {
-  in: 1,
   out: 4,
   error: 8,
   hangUp: 0x10,
@@ -91,7 +90,7 @@ export const newSocketAddress = (): Buffer => Buffer.alloc(16);
 const loadSymbols = () => {
   const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
   const library = koffi.load(null);
-  const errno = (): number => koffi.errno();
+  const { errno } = koffi;
   const bound = (prototype: string): Call => {
     const raw = library.func(prototype) as Call;
     return (...args) => {
@@ -149,6 +148,7 @@ const epollCalls = ({ bound }: Symbols) => {
       const count = epollWait(epoll, events, eventsPerWait, timeoutMs);
       for (let at = 0; at < count; at += 1)
         seen(events.readUInt32LE(at * eventBytes + dataOffset), events.readUInt32LE(at * eventBytes));
+      return count;
     },
   };
 };

@@ -59,8 +59,8 @@ const firstPeerIp = 0x6440_0001;
 const podIp = 0x0a00_0002;
 const firstTargetPort = 10_000;
 const peerBacklog = 16_384;
-/** Opened but not yet accepted: well below any accept queue and below netdev_max_backlog (1000). */
-const largestWindow = 512;
+/** Opened but not yet accepted: half of what any accept queue of ours takes. */
+const largestWindow = 2048;
 /** 1 s + 2 s + 4 s: a SYN that a full translator drops is given up after 7 s, not after 127 s. */
 const translatedSynRetries = 2;
 /** Client ports of peers that nobody declared: those above the privileged ones. */

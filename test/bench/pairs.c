@@ -1,5 +1,6 @@
 /* Opens and accepts so many pairs between two network namespaces, as the holders of a proof do: non-blocking, epoll, both
- * ends watched, never more than `window` ahead of the accepting side. Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER
+ * ends watched, never more than `window` ahead of the accepting side; what is above the limit of a process is left to
+ * copies of it. Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER
  * SERVER-IP PORT CLIENT-IP COUNT WINDOW. Prints the seconds that it took. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { events_per_wait = 512, first_client_port = 1024 };
+enum { events_per_wait = 512, first_client_port = 1024, per_process = 19000, first_connection = 16 };
 
 static volatile int *accepted;
 static struct epoll_event events[events_per_wait];
@@ -45,6 +46,25 @@ static void watch(int epoll, int fd, unsigned bits) {
   if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
 }
 
+/* A copy of this process keeps what is open; this one closes it. */
+static void park(void) {
+  if (fork() == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+  }
+  close_range(first_connection, ~0U, 0);
+}
+
+static int at_own_descriptor(int fd, int wanted) {
+  dup2(fd, wanted);
+  close(fd);
+  return wanted;
+}
+
+static void fill_gaps(void) {
+  while (dup(0) < first_connection - 1) {}
+}
+
 static int listen_at(const char *ip, int port) {
   struct sockaddr_in own = address(ip, port);
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -53,7 +73,8 @@ static int listen_at(const char *ip, int port) {
 }
 
 static void accept_all(int listener, int count) {
-  int epoll = epoll_create1(0);
+  int epoll = at_own_descriptor(epoll_create1(0), first_connection - 2);
+  fill_gaps();
   watch(epoll, listener, EPOLLIN);
   int held = 0;
   while (held < count) {
@@ -66,6 +87,7 @@ static void accept_all(int listener, int count) {
     watch(epoll, fd, EPOLLRDHUP | EPOLLET);
     held += 1;
     *accepted = held;
+    if (held % per_process == 0) park();
   }
 }
 
@@ -81,13 +103,18 @@ static void open_one(int epoll, struct sockaddr_in *own, struct sockaddr_in *ser
 }
 
 static void open_all(struct sockaddr_in own, struct sockaddr_in server, int count, int window) {
-  int epoll = epoll_create1(0);
-  int opened = 0, established = 0;
+  int epoll = at_own_descriptor(epoll_create1(0), first_connection - 3);
+  fill_gaps();
+  int opened = 0, established = 0, parked = 0;
   while (established < count) {
     int end = *accepted + window < count ? *accepted + window : count;
+    if (end > parked + per_process - 256) end = parked + per_process - 256;
     int batch = opened + 256 < end ? opened + 256 : end;
     for (; opened < batch; opened += 1) open_one(epoll, &own, &server, opened);
     established += epoll_wait(epoll, events, events_per_wait, opened >= end ? 2 : 0);
+    if (opened - parked < per_process - 256 || established < opened) continue;
+    park();
+    parked = opened;
   }
 }
 
@@ -96,7 +123,7 @@ int main(int argc, char **argv) {
   int count = atoi(argv[6]), window = atoi(argv[7]);
   accepted = mmap(NULL, sizeof *accepted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   enter(argv[2]);
-  int listener = listen_at("0.0.0.0", atoi(argv[4]));
+  int listener = at_own_descriptor(listen_at("0.0.0.0", atoi(argv[4])), first_connection - 1);
   pid_t server = fork();
   if (server == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -110,6 +137,7 @@ int main(int argc, char **argv) {
   while (*accepted < count) usleep(100);
   clock_gettime(CLOCK_MONOTONIC, &ended);
   printf("%.6f\n", (ended.tv_sec - began.tv_sec) + (ended.tv_nsec - began.tv_nsec) / 1e9);
+  fflush(stdout);
   kill(server, SIGKILL);
   waitpid(server, NULL, 0);
   return 0;

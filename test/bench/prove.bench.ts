@@ -16,11 +16,11 @@ import { stateOf } from '../kernel/experiment.ts';
 import { container, demand, inbound } from '../planner/demands.ts';
 
 const rounds = 5;
-const connections = 19_000;
+const connections = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'pairs-'));
 const program = join(folder, 'pairs');
-execFileSync('gcc', ['-O2', '-o', program, new URL('pairs.c', import.meta.url).pathname]);
+execFileSync('gcc', ['-O2', '-Wall', '-o', program, new URL('pairs.c', import.meta.url).pathname]);
 
 const state = stateOf(
   demand({

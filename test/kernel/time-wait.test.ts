@@ -46,7 +46,7 @@ it('what the pod closed first keeps its ports: 1/s for 61 s leaves 19 of 80', as
 });
 
 it('where the plan sets tcp_tw_reuse they are free again after its delay', async () => {
-  const state = churning(20, 40);
+  const state = churning(20, 30);
   expect(state.plan.feasible).toBe(true);
   expect(state.sysctls).toContainEqual({ name: 'net.ipv4.tcp_tw_reuse', value: '1', setBy: 'Agent' });
   await using bench = await startBench(state);
