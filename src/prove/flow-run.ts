@@ -88,8 +88,9 @@ const oversee = async (run: Run, sides: FlowSides, context: FlowContext): Promis
   while (run.opened === undefined || run.accepted === undefined) {
     await delay(context.lookMs ?? defaultLookMs, undefined, { signal });
     const drained = drainingMs() > drainedMs;
-    const still = stillMs() > stalledMs;
-    if (stillMs() === 0) run.seconds = (performance.now() - run.began) / 1000;
+    const unchangedMs = stillMs();
+    run.seconds = (performance.now() - unchangedMs - run.began) / 1000;
+    const still = unchangedMs > stalledMs;
     const caughtUp = run.opened !== undefined && (drained || counters.accepted() >= run.opened.count);
     const full = run.accepted !== undefined && run.accepted.errno !== 0;
     run.isStalled ||= still && run.opened === undefined;

@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 
 import { checkProcess, type ProcessIdentity, readProcess } from '../linux/proc.ts';
+import { ProveError } from './prove-error.ts';
 
 /**
  * Everything that a proof makes lives as long as a process of it: namespaces are not pinned, and with them go their links
@@ -37,9 +38,16 @@ const endProcess = (recorded: ProcessIdentity): void => {
   }
 };
 
+const jsonOf = (path: string): unknown => {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+};
+
 const endOf = (path: string): void => {
-  const text = readFileSync(path, 'utf8');
-  const parsed = recordFile.safeParse(JSON.parse(text));
+  const parsed = recordFile.safeParse(jsonOf(path));
   if (!parsed.success || isAlive(parsed.data.proof)) return;
   for (const recorded of parsed.data.processes) endProcess(recorded);
   rmSync(path, { force: true });
@@ -48,6 +56,10 @@ const endOf = (path: string): void => {
 /** Ends what a killed proof left: processes by their recorded id and start time, never by a name. */
 export const endLeftovers = (directory: string = defaultDirectory()): void => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Whoever can write here can have processes ended.
+  const { uid, mode } = lstatSync(directory);
+  if (uid !== process.getuid?.() || (mode & 0o022) !== 0)
+    throw new ProveError('CannotHere', `${directory} belongs to somebody else, or others may write to it: remove it`);
   for (const name of readdirSync(directory)) if (name.endsWith('.json')) endOf(join(directory, name));
 };
 

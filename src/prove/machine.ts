@@ -16,6 +16,10 @@ export interface Machine {
   readonly facts: NodeFacts;
   readonly hardNofile: number;
   readonly availableBytes: number;
+  /** Of tables that a proof shares with everything else on this machine, and must not fill. */
+  readonly filesLeft: number;
+  readonly epollWatches: number;
+  readonly conntrackLeft: number;
 }
 
 /** Translators alone make the kernel track connections: without one its table is no limit here. */
@@ -31,6 +35,9 @@ export const readMachine = async (demand: Demand, signal: AbortSignal): Promise<
     facts: { ...facts, conntrackMax: isTracked(demand) ? facts.conntrackMax : undefined },
     hardNofile: facts.runtimeNofile?.hard ?? 1024,
     availableBytes: Number(availableKib ?? 0) * 1024,
+    filesLeft: (facts.fileMax ?? Infinity) - (facts.filesUsed ?? 0),
+    epollWatches: facts.epollMaxUserWatches ?? Infinity,
+    conntrackLeft: (facts.conntrackMax ?? Infinity) - (facts.conntrackUsed ?? 0),
   };
 };
 
@@ -44,13 +51,32 @@ export const memoryNeededFor = (demand: Demand, connections: number, hardNofile:
   return connections * (2 * socketBytes + bindBucketBytes) + processes * holderBytes + keepers * keeperBytes;
 };
 
-/** @throws ProveError CannotHere with the number when both ends do not fit into this machine's memory. */
-export const checkMemory = (demand: Demand, connections: number, machine: Machine): void => {
+const refused = (what: string): ProveError =>
+  new ProveError('CannotHere', `${what}; prove it smaller with --scale, or on another machine`);
+
+/** Each translator on the way tracks a connection once. */
+const trackedEntries = (demand: Demand, connections: number): number => {
+  const depth = Math.max(0, ...[...demand.inbound, ...demand.outbound].map(({ path }) => path.length));
+  return depth * connections;
+};
+
+/** @throws ProveError CannotHere, with the number, when both ends do not fit into this machine. */
+export const checkMachine = (demand: Demand, connections: number, machine: Machine): void => {
   const count = Math.min(connections, countOf(demand));
+  const both = `both ends of ${numberText(count)} connections`;
   const needed = memoryNeededFor(demand, count, machine.hardNofile);
-  if (needed <= 0.9 * machine.availableBytes) return;
-  throw new ProveError(
-    'CannotHere',
-    `not enough memory: both ends of ${numberText(count)} connections take ${bytesText(needed)}, ${bytesText(machine.availableBytes)} are available; prove it smaller with --scale`,
-  );
+  if (needed > 0.9 * machine.availableBytes)
+    throw refused(
+      `not enough memory: ${both} take ${bytesText(needed)}, ${bytesText(machine.availableBytes)} are available`,
+    );
+  const ends = 2 * count;
+  if (ends > 0.95 * machine.filesLeft)
+    throw refused(`fs.file-max leaves ${numberText(machine.filesLeft)} open files, ${both} need ${numberText(ends)}`);
+  if (ends > 0.95 * machine.epollWatches)
+    throw refused(`fs.epoll.max_user_watches is ${numberText(machine.epollWatches)}, ${both} need ${numberText(ends)}`);
+  const entries = trackedEntries(demand, count);
+  if (entries > 0.9 * machine.conntrackLeft)
+    throw refused(
+      `nf_conntrack_max leaves ${numberText(machine.conntrackLeft)} entries, the translators on the way need ${numberText(entries)}`,
+    );
 };

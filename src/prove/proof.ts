@@ -3,7 +3,7 @@ import type { Demand } from '../planner/demand.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { FlowResult } from './flow-run.ts';
 import { endLeftovers } from './leftovers.ts';
-import { checkMemory, type Machine, readMachine } from './machine.ts';
+import { checkMachine, type Machine, readMachine } from './machine.ts';
 import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
 import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
 import { type Phase, type ProofState, stateFor } from './proof-state.ts';
@@ -89,7 +89,7 @@ export const prove = async (demand: Demand, options: ProveOptions): Promise<Proo
   try {
     const machine = await readMachine(demand, signal);
     const states = statesFor(demand, machine, scale);
-    checkMemory(states.after.demand, predictionFor(states.after).reached, machine);
+    checkMachine(states.after.demand, predictionFor(states.after).reached, machine);
     endLeftovers();
     const before = await provePhase(states.before, options);
     const after = await provePhase(states.after, options);

@@ -1,7 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { descendantsOf, readProcessTable } from '../../src/linux/proc.ts';
 import { connectionBudget } from './command.ts';
@@ -85,10 +84,17 @@ describe('prove', () => {
   });
 });
 
-const start = (input: string): ChildProcess => {
+interface Started {
+  readonly child: ChildProcess;
+  readonly said: () => string;
+}
+
+const start = (input: string): Started => {
   const child = spawn(process.execPath, [program, 'prove', '-f', '-'], { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdin.end(input);
-  return child;
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+  return { child, said: () => said };
 };
 
 const belowOf = async (child: ChildProcess) => {
@@ -99,9 +105,7 @@ const belowOf = async (child: ChildProcess) => {
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
 
 /** Until connections are being opened: then every process of the proof is there. */
-const busy = async (child: ChildProcess): Promise<void> => {
-  for await (const chunk of child.stderr ?? []) if (String(chunk).includes(' after: ')) return;
-};
+const busy = async ({ said }: Started): Promise<void> => expect.poll(said, { timeout: 20_000 }).toContain(' after: ');
 
 const networkNamespaces = (): ReadonlySet<string> => {
   const namespaces = new Set<string>();
@@ -132,16 +136,16 @@ describe('a proof that does not come to its end', () => {
     { how: 'killed', signal: 'SIGKILL', status: null, said: '' },
   ] as const)('$how leaves no process, namespace or link behind', async ({ signal, status, said }) => {
     const links = execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' });
-    const child = start(long);
-    await busy(child);
+    const started = start(long);
+    const { child } = started;
+    await busy(started);
     const below = (await belowOf(child)).map(({ pid }) => pid);
     expect(below.length).toBeGreaterThanOrEqual(4);
     const made = new Set(below.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
-    const ended = once(child, 'exit');
+    const ended = once(child, 'close');
     child.kill(signal);
-    const rest = child.stderr === null ? '' : await text(child.stderr);
     expect((await ended)[0]).toBe(status);
-    expect(rest).toContain(said);
+    expect(started.said()).toContain(said);
     await expect.poll(() => areGone(below), { timeout: 20_000 }).toBe(true);
     made.delete(readlinkSync('/proc/self/ns/net'));
     expect(made.size).toBe(2);
@@ -152,15 +156,15 @@ describe('a proof that does not come to its end', () => {
   });
 
   it('says which of its processes ended, and takes the rest away', async () => {
-    const child = start(long);
-    await busy(child);
+    const started = start(long);
+    const { child } = started;
+    await busy(started);
     const below = await belowOf(child);
     const holder = below.find(({ pid }) => commandOf(pid).includes('holder-process'));
     process.kill(holder?.pid ?? -1, 'SIGKILL');
-    const ended = once(child, 'exit');
-    const rest = child.stderr === null ? '' : await text(child.stderr);
+    const ended = once(child, 'close');
     expect((await ended)[0]).toBe(1);
-    expect(rest).toContain(`a process of the proof (pid ${holder?.pid}) ended: SIGKILL`);
+    expect(started.said()).toContain(`a process of the proof (pid ${holder?.pid}) ended: SIGKILL`);
     await expect.poll(() => areGone(below.map(({ pid }) => pid)), { timeout: 20_000 }).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Demand } from '../../src/planner/demand.ts';
 import { container, demand, inbound, outbound } from '../planner/demands.ts';
