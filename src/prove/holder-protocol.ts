@@ -26,7 +26,7 @@ export interface Prepare {
 }
 
 /** How the source of a connection is chosen. Ports: explicit, `count` from `low` on. */
-export type Source =
+type Source =
   | { readonly kind: 'Kernel'; readonly range: readonly [low: number, high: number] | undefined }
   | { readonly kind: 'Early' }
   | { readonly kind: 'Ports'; readonly low: number; readonly count: number };

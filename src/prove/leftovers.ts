@@ -18,7 +18,18 @@ export interface ProcessRecord extends Disposable {
   readonly add: (pid: number) => void;
 }
 
-const defaultDirectory = (): string => join(tmpdir(), `connection-budget-prove-${process.getuid?.() ?? 0}`);
+/** The user as the machine knows it: inside a user namespace everybody is 0 (user_namespaces(7), uid_map). */
+const userOfMachine = (): number => {
+  const uid = process.getuid?.() ?? 0;
+  const ranges = readFileSync('/proc/self/uid_map', 'utf8').trim().split('\n');
+  for (const range of ranges) {
+    const [inside = 0, outside = 0, count = 0] = range.trim().split(/\s+/).map(Number);
+    if (uid >= inside && uid < inside + count) return outside + uid - inside;
+  }
+  return uid;
+};
+
+const defaultDirectory = (): string => join(tmpdir(), `connection-budget-prove-${userOfMachine()}`);
 
 const isAlive = (process: ProcessIdentity): boolean => {
   try {

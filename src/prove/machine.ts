@@ -45,7 +45,7 @@ const countOf = (demand: Demand): number =>
   [...demand.inbound, ...demand.outbound].reduce((sum, { connections }) => sum + connections, 0);
 
 /** Both ends of so many connections, and the processes that hold them: 1,000,000 × 2 × 4,015 B + … = 8.7 GB. */
-export const memoryNeededFor = (demand: Demand, connections: number, hardNofile: number): number => {
+const memoryNeededFor = (demand: Demand, connections: number, hardNofile: number): number => {
   const processes = 1 + demand.containers.reduce((sum, container) => sum + container.processes, 0);
   const keepers = (2 * connections) / Math.max(1, hardNofile - 100);
   return connections * (2 * socketBytes + bindBucketBytes) + processes * holderBytes + keepers * keeperBytes;

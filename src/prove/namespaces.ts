@@ -46,7 +46,14 @@ const endOf = async (child: ChildProcess): Promise<void> => {
   await ended;
 };
 
-const ownNamespace = readlinkSync('/proc/self/ns/net');
+/** undefined: the process has ended. */
+const namespaceOf = (pid: number | 'self'): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+};
 
 /** unshare(1) becomes `cat`, which ends with its standard input, so with this process, however that ends. */
 const startKeeper = async ({ record, signal }: Context): Promise<ChildProcess> => {
@@ -55,13 +62,17 @@ const startKeeper = async ({ record, signal }: Context): Promise<ChildProcess> =
   const { pid = 0, stderr } = child;
   record.add(pid);
   for (let waited = 0; waited < 500; waited += 1) {
-    if (child.exitCode !== null) break;
-    if (readlinkSync(`/proc/${pid}/ns/net`) !== ownNamespace) return child;
+    const namespace = namespaceOf(pid);
+    if (child.exitCode !== null || namespace === undefined) break;
+    if (namespace !== namespaceOf('self')) return child;
     await delay(2, undefined, { signal });
   }
   const said = stderr === null ? '' : (await text(stderr)).trim();
   await endOf(child);
-  throw new ProveError('CannotHere', `no right to make a network namespace here (${said}): run as root`);
+  throw new ProveError(
+    'CannotHere',
+    `no right to make a network namespace here (${said}): run it as root, or below "unshare --user --map-root-user --net"`,
+  );
 };
 
 /** Runs a tool inside a namespace with `input` on its standard input. */

@@ -5,11 +5,6 @@ import { epollEvents, newSocketAddress, type SocketCalls, writeSocketAddress } f
 
 const EINPROGRESS = 115;
 
-export interface Counters {
-  readonly write: (slot: number, value: number) => void;
-  readonly read: (slot: number) => number;
-}
-
 /** Opens the connections of one command, a batch at a time, and counts those that are established. */
 export class Opener {
   readonly #calls: SocketCalls;

@@ -26,10 +26,10 @@ export interface ProofInput {
   readonly scale: number;
 }
 
-export const scaledCount = (count: number, scale: number): number => Math.max(1, Math.round(count * scale));
+const scaledCount = (count: number, scale: number): number => Math.max(1, Math.round(count * scale));
 
 /** An even number of ports, for of an odd one the kernel may lose one: 28,232 × 0.01 = 282. */
-export const scaledRange = ({ low, high }: PortRange, scale: number): PortRange => {
+const scaledRange = ({ low, high }: PortRange, scale: number): PortRange => {
   const ports = Math.max(2, 2 * Math.round(((high - low + 1) * scale) / 2));
   return { low, high: low + ports - 1 };
 };

@@ -47,7 +47,7 @@ const SIGKILL = 9;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 
-export type SocketOption = 'ReuseAddress' | 'BindAddressNoPort' | 'LocalPortRange' | 'SynRetries';
+type SocketOption = 'ReuseAddress' | 'BindAddressNoPort' | 'LocalPortRange' | 'SynRetries';
 
 const options: Readonly<Record<SocketOption, readonly [level: number, name: number]>> = {
   ReuseAddress: [SOL_SOCKET, 2],

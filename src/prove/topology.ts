@@ -5,7 +5,7 @@ import type { PodSysctl, ProofState } from './proof-state.ts';
 
 export type NamespaceName = 'pod' | 'peer' | `router-${number}`;
 
-export interface ProofNamespace {
+interface ProofNamespace {
   readonly name: NamespaceName;
   /** For `ip -batch`, inside it. */
   readonly addresses: string;
@@ -14,7 +14,7 @@ export interface ProofNamespace {
   readonly sysctls: readonly PodSysctl[];
 }
 
-export interface ProofLink {
+interface ProofLink {
   readonly from: NamespaceName;
   readonly to: NamespaceName;
   /** For `ip -batch`, inside `from`; PEER stands for the process that keeps `to`. */
