@@ -1,6 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { descendantsOf, readProcessTable } from '../../src/linux/proc.ts';
 import { connectionBudget } from './command.ts';
@@ -88,6 +90,36 @@ interface Started {
   readonly child: ChildProcess;
   readonly said: () => string;
 }
+
+/** Runs it below another program, or with other programs in its path. */
+const proveOtherwise = (command: readonly [string, ...string[]], path: string) => {
+  const [file, ...args] = [...command, process.execPath, program, 'prove', '-f', '-', '--scale', '0.1'];
+  const input = budget(
+    '  outbound: [{name: out, connections: 5000, destination: {unlisted: {addressCount: 1, ports: [80]}}, path: [{type: NAT, name: gw, portsPerAddress: 60000, addresses: 1}]}]',
+  );
+  return spawnSync(file, args, { input, encoding: 'utf8', env: { PATH: path } });
+};
+
+describe('a machine that offers less', () => {
+  it('proves for an ordinary user below unshare, in a user namespace of his own', () => {
+    const ran = proveOtherwise(['unshare', '--user', '--map-root-user', '--net'], process.env['PATH'] ?? '');
+    expect(ran.stdout).toContain('default/small: as predicted');
+    expect(ran.status).toBe(0);
+  });
+
+  it.each([
+    { tools: ['unshare', 'nsenter', 'cat'], missing: 'ip is missing: install the Debian package iproute2' },
+    { tools: ['unshare', 'nsenter', 'cat', 'ip'], missing: 'nft is missing: install the Debian package nftables' },
+    { tools: [], missing: 'unshare is missing: install the Debian package util-linux' },
+  ])('with the tools $tools says that $missing', ({ tools, missing }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'tools-'));
+    for (const tool of tools)
+      symlinkSync(execFileSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).trim(), join(folder, tool));
+    const ran = proveOtherwise(['/usr/bin/env'], folder);
+    rmSync(folder, { recursive: true });
+    expect(ran).toMatchObject({ status: 4, stdout: '', stderr: `${missing}\n` });
+  });
+});
 
 const start = (input: string): Started => {
   const child = spawn(process.execPath, [program, 'prove', '-f', '-'], { stdio: ['pipe', 'pipe', 'pipe'] });
