@@ -1,7 +1,7 @@
 /* Opens and accepts so many pairs between two network namespaces, as the holders of a proof do: non-blocking, epoll, both
- * ends watched, never more than `window` ahead of the accepting side; what is above the limit of a process is left to
- * copies of it. Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER
- * SERVER-IP PORT CLIENT-IP COUNT WINDOW. Prints the seconds that it took. */
+ * ends watched, the listener looked at every millisecond, never more than `window` ahead of the accepting side; what is
+ * above the limit of a process is left to copies of it. Prints the seconds that it took.
+ * Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER SERVER-IP PORT CLIENT-IP COUNT WINDOW */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,12 +75,11 @@ static int listen_at(const char *ip, int port) {
 static void accept_all(int listener, int count) {
   int epoll = at_own_descriptor(epoll_create1(0), first_connection - 2);
   fill_gaps();
-  watch(epoll, listener, EPOLLIN);
   int held = 0;
   while (held < count) {
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
     if (fd < 0 && errno == EAGAIN) {
-      epoll_wait(epoll, events, events_per_wait, 1);
+      usleep(1000);
       continue;
     }
     if (fd < 0) fail("accept4");
