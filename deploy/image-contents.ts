@@ -45,14 +45,15 @@ const requireForBundledPackages =
  * native module, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
  */
 export async function imageContents(wanted: readonly Program[], signal: AbortSignal): Promise<readonly ImageFile[]> {
-  const node = await realpath(join(checkout, 'node_modules/node/bin/node'));
-  const koffi = koffiFiles();
+  const modules = await realpath(join(checkout, 'node_modules'));
+  const node = await realpath(join(modules, 'node/bin/node'));
+  const koffi = koffiFiles(modules);
   const native = koffi.filter((file) => file.endsWith('.node'));
   const libraries = await sharedLibraries([node, ...native], signal);
   const files = [
     { path: 'node', mode: 0o755, content: copyOf(node) } as const,
     ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: copyOf(file) }) as const),
-    ...koffi.map((file) => appFile(relative(checkout, file), copyOf(file))),
+    ...koffi.map((file) => appFile(`node_modules/${relative(modules, file)}`, copyOf(file))),
     ...(await bundles([...wanted, ...workerThreads])),
     ...accountFiles,
     ...runFolders,
@@ -141,7 +142,7 @@ function packageOf(file: string): string | undefined {
 }
 
 /** The files that Node reads for `require('koffi')` on this machine, with the package.json files that lead there. */
-function koffiFiles(): readonly string[] {
+function koffiFiles(modules: string): readonly string[] {
   const loader = createRequire(import.meta.url);
   loader('koffi');
   const entry = loader.cache[loader.resolve('koffi')];
@@ -149,7 +150,7 @@ function koffiFiles(): readonly string[] {
   const loaded = [...loadedFiles(entry)];
   const packages = loaded.flatMap((file) => packageOf(file) ?? []).map((folder) => join(folder, 'package.json'));
   const files = [...new Set([...loaded, ...packages])];
-  const strange = files.find((file) => !file.startsWith(join(checkout, 'node_modules') + sep));
+  const strange = files.find((file) => !file.startsWith(modules + sep));
   if (strange !== undefined) throw new Error(`koffi reads a file outside of node_modules: ${strange}`);
   return files;
 }

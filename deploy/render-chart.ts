@@ -13,7 +13,7 @@ export type RenderOptions = {
 };
 
 export const installNamespace = 'connectionbudget-system';
-export const releaseName = 'connectionbudget';
+const releaseName = 'connectionbudget';
 
 /** The oldest version that the chart supports: what it renders must not depend on what helm was built with. */
 const kubernetesVersion = '1.30.0';

@@ -6,21 +6,27 @@ import { reaches } from './adjust.ts';
 import { type Finding, nofileFinding } from './finding.ts';
 import type { Host } from './host.ts';
 
-/** A process that had what is planned once, as "pid:start time". */
-export type SettledProcess = string;
+/** How often each process of a container was raised, by "pid:start time". */
+export type Raises = ReadonlyMap<string, number>;
+
+/**
+ * What lowers its limit again wants less, and is left alone. Not the first time: runc's init, still there in the moment
+ * after the start, puts back the limit of its own start when it becomes the program (Go does so at exec).
+ */
+const mostRaises = 2;
 
 export interface CheckedProcesses {
   /** Something was set here, so after the start. */
   readonly hasRaised: boolean;
   readonly findings: readonly Finding[];
-  readonly settled: ReadonlySet<SettledProcess>;
+  readonly raises: Raises;
 }
 
 export interface ContainerCheck {
   readonly name: string;
   readonly planned: Rlimit;
   readonly processes: readonly ProcessIdentity[];
-  readonly settled: ReadonlySet<SettledProcess>;
+  readonly raises: Raises;
 }
 
 interface ProcessCheck {
@@ -30,9 +36,9 @@ interface ProcessCheck {
   readonly why: string;
 }
 
-const settledKey = ({ pid, startTimeTicks }: ProcessIdentity): SettledProcess => `${pid}:${startTimeTicks}`;
+const keyOf = ({ pid, startTimeTicks }: ProcessIdentity): string => `${pid}:${startTimeTicks}`;
 
-/** Reads the limits of a container's processes and raises what is below the plan, each process once. */
+/** Reads the limits of a container's processes and raises what is below the plan. */
 export function checkNofile(container: ContainerCheck, host: Host): CheckedProcesses {
   const checks = container.processes.flatMap((process) => unlessGone(() => checkProcess(process, container, host)));
   const short = checks
@@ -41,22 +47,21 @@ export function checkNofile(container: ContainerCheck, host: Host): CheckedProce
   return {
     hasRaised: checks.some(({ hasRaised }) => hasRaised),
     findings: short.slice(0, 1).map((worst) => findingFor(container, worst)),
-    settled: new Set(checks.filter((check) => isSettled(check, container)).map(({ process }) => settledKey(process))),
+    raises: new Map(checks.map((check) => [keyOf(check.process), raisesOf(check, container)])),
   };
 }
 
-function isSettled({ process, limit }: ProcessCheck, { settled, planned }: ContainerCheck): boolean {
-  return settled.has(settledKey(process)) || reaches(limit, planned);
+function raisesOf({ process, hasRaised }: ProcessCheck, { raises }: ContainerCheck): number {
+  return (raises.get(keyOf(process)) ?? 0) + (hasRaised ? 1 : 0);
 }
 
 function checkProcess(process: ProcessIdentity, container: ContainerCheck, host: Host): ProcessCheck {
   const limit = readNofile(process.pid, host.procRoot);
-  const check = { process, limit, hasRaised: false };
-  if (reaches(limit, container.planned)) return { ...check, why: '' };
-  // What has it and gives it up wants less: a second raise would be a fight with the program.
-  if (container.settled.has(settledKey(process))) return { ...check, why: ', lowered by the program itself' };
+  const check = { process, limit, hasRaised: false, why: '' };
+  if (reaches(limit, container.planned)) return check;
   const best = bestFor(container.planned, limit, host);
   if (reaches(limit, best)) return { ...check, why: ', the most that can be set' };
+  if (raisesOf(check, container) >= mostRaises) return { ...check, why: ', lowered by the program itself' };
   try {
     return {
       process,

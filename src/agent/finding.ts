@@ -8,7 +8,7 @@ export interface Finding {
 
 const digits = new Intl.NumberFormat('en-US');
 
-export const limitText = (limit: number): string => (Number.isFinite(limit) ? digits.format(limit) : 'unlimited');
+const limitText = (limit: number): string => (Number.isFinite(limit) ? digits.format(limit) : 'unlimited');
 
 /** `what` says of the second pair of numbers whose it is: "can be set on this node". */
 export const nofileFinding = (

@@ -1,6 +1,6 @@
 import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
-import type { SettledProcess } from './container-nofile.ts';
+import type { Raises } from './container-nofile.ts';
 import type { Finding } from './finding.ts';
 import type { JudgedPlan } from './verify-signature.ts';
 
@@ -22,7 +22,7 @@ export interface PlannedContainer {
   /** The first process, once it was seen: its pid may be another's by then. */
   readonly init?: ProcessIdentity;
   readonly hasStopped: boolean;
-  readonly settled: ReadonlySet<SettledProcess>;
+  readonly raises: Raises;
   readonly nofile: Outcome;
 }
 

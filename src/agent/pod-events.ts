@@ -55,16 +55,18 @@ export function podEvents(options: PodEventOptions): PluginHandlers {
   };
 }
 
-/** From memory alone, and at once: the runtime creates no other container meanwhile. */
+/** From memory and at once (50 µs more where the sandbox was too young): the runtime creates nothing else meanwhile. */
 function create(options: PodEventOptions, sandbox: PodSandbox, container: Container): ContainerAdjustment | undefined {
   const { pods, host } = options;
   const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'FromMemory');
   if (pod?.plan.state !== 'Verified') return undefined;
   const { section } = pod.plan;
   if (plannedNofile(section, container.name) === undefined) return undefined;
-  const node = nodeNofileFor(pod, container, host);
+  const sandboxNofile = pod.sandboxNofile ?? readSandboxNofile(sandbox, host.procRoot);
+  const node = nodeNofileFor(sandboxNofile, container, host);
   const { adjustment, findings } = adjustContainer(section, container.name, { node, caps: host.caps });
-  pods.put(withContainer(pod, { ...newContainer(container), nofile: { ...unchecked, findings } }));
+  const created = { ...newContainer(container), nofile: { ...unchecked, findings } };
+  pods.put(withContainer({ ...pod, sandboxNofile }, created));
   return adjustment;
 }
 
@@ -120,13 +122,13 @@ function remember(
   return pods.get(sandboxId);
 }
 
-function nodeNofileFor(pod: PlannedPod, container: Container, host: Host): NodeNofile {
+function nodeNofileFor(sandboxNofile: Rlimit | undefined, container: Container, host: Host): NodeNofile {
   const facts = host.facts();
   const explicit = container.rlimits.findLast(({ type }) => type === 'RLIMIT_NOFILE');
   const given = explicit && { soft: Number(explicit.soft), hard: Number(explicit.hard) };
   // A runtime written in Go has raised its own soft limit, which its containers do not inherit.
   const inherited = facts.runtimeNofile && { soft: 0, hard: facts.runtimeNofile.hard };
-  return { runtime: given ?? pod.sandboxNofile ?? inherited, settable: settableNofileFor(facts, pod.sandboxNofile) };
+  return { runtime: given ?? sandboxNofile ?? inherited, settable: settableNofileFor(facts, sandboxNofile) };
 }
 
 /** All containers of a plan that did not verify: it may when its key has come. */
@@ -140,6 +142,6 @@ const newContainer = ({ id, name, pid }: Container): PlannedContainer => ({
   name,
   pid,
   hasStopped: false,
-  settled: new Set(),
+  raises: new Map(),
   nofile: unchecked,
 });

@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import { KubeError } from '../kube/connection-node.ts';
+import { pause } from './pause.ts';
 import { textWithoutUsage } from './report.ts';
 
 export interface PublishTiming {
@@ -118,12 +117,6 @@ export class Publisher {
     over.abort();
     await pause(Math.min(delayMs, this.#options.timing.debounceMs), signal);
   }
-}
-
-const longestTimerMs = 2 ** 31 - 1;
-
-async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.min(delayMs, longestTimerMs), undefined, { signal }).catch(() => undefined);
 }
 
 const retryAfterMsOf = (error: unknown): number => (error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0);

@@ -1,4 +1,4 @@
-import type { ConnectionNodeStatus, PodReport } from '../api/connection-node.ts';
+import { type ConnectionNodeStatus, plannedFacts, type PodReport } from '../api/connection-node.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import { settableNofileFor } from './adjust.ts';
@@ -51,14 +51,7 @@ function factsFor({ facts, sandboxNofile, maximumNofile }: AgentState): Connecti
   const settable = settableNofileFor(facts, sandboxNofile);
   const allowed = settable === undefined ? undefined : Math.min(settable, Math.max(maximumNofile, nofile?.hard ?? 0));
   return {
-    kernelRelease: facts.kernelRelease?.slice(0, 128),
-    nrOpen: facts.nrOpen,
-    fileMax: facts.fileMax,
-    conntrackMax: facts.conntrackMax,
-    tcpMemMaximumPages: facts.tcpMemMaximumPages,
-    epollMaxUserWatches: facts.epollMaxUserWatches,
-    maxTwBuckets: facts.maxTwBuckets,
-    memoryBytes: facts.memoryBytes,
+    ...plannedFacts(facts),
     runtimeNofile: nofile && { soft: finite(nofile.soft), hard: finite(nofile.hard) },
     settableNofile: allowed,
   };

@@ -20,7 +20,7 @@ interface Candidate {
  * The process of the container runtime. Where several have such a name (Docker has a containerd of its own), the one that
  * can give the least: a limit that cannot be set fails a container, a lower one is repaired.
  */
-export function findRuntime(procRoot: string, names: readonly string[]): number | undefined {
+function findRuntime(procRoot: string, names: readonly string[]): number | undefined {
   const pids = readdirSync(procRoot).filter((name) => /^\d+$/.test(name));
   const candidates = pids.flatMap((pid) => candidateOf(Number(pid), names, procRoot));
   const [least] = candidates.toSorted((a, b) => Number(a.canRaise) - Number(b.canRaise) || a.hard - b.hard);

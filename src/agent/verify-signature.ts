@@ -11,7 +11,7 @@ import {
 
 export type PublicKeys = ReadonlyMap<string, KeyObject>;
 
-export type PlanFault = AnnotationFault | 'UnknownKey' | 'WrongSignature';
+type PlanFault = AnnotationFault | 'UnknownKey' | 'WrongSignature';
 
 export type JudgedPlan =
   | { readonly state: 'Verified'; readonly section: PlanSection; readonly hash: string }

@@ -13,8 +13,11 @@ import { checkNofile } from './container-nofile.ts';
 import { unknownNofileFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import { readUsage } from './observe.ts';
+import { pause } from './pause.ts';
 import type { Outcome, PlannedContainer, PlannedPod, PlannedPods } from './planned-pods.ts';
 import type { Judge } from './verify-signature.ts';
+
+const settleMs = 1000;
 
 /** Looks at running pods, repairs what is below their plan, and writes down what it saw. Errors are told, not thrown. */
 export class Verifier {
@@ -46,6 +49,8 @@ export class Verifier {
   async verifyStarted(sandboxId: string, containerId: string, signal: AbortSignal): Promise<void> {
     const hasRaised = this.#checkContainer(sandboxId, containerId, undefined);
     if (!hasRaised) return;
+    // Until runc's init has become the program, and that has forked what it forks at its start.
+    await pause(settleMs, signal);
     const table = await readProcessTable({ procRoot: this.#host.procRoot, signal });
     this.#checkContainer(sandboxId, containerId, table);
   }
@@ -84,16 +89,16 @@ export class Verifier {
   }
 
   #checked(container: PlannedContainer, planned: Rlimit, table: ProcessTable | undefined): PlannedContainer {
-    const { name, settled, nofile } = container;
+    const { name, raises, nofile } = container;
     try {
       const init = initOf(container, this.#host.procRoot);
       const processes = table === undefined ? [init] : processesOf(init, table, this.#host.procRoot);
-      const check = checkNofile({ name, planned, processes, settled }, this.#host);
+      const check = checkNofile({ name, planned, processes, raises }, this.#host);
       const isLate = nofile.isLate || check.hasRaised;
       return {
         ...container,
         init,
-        settled: check.settled,
+        raises: check.raises,
         nofile: { isChecked: true, isLate, findings: check.findings },
       };
     } catch (error) {
@@ -130,7 +135,7 @@ function initOf({ pid, init }: PlannedContainer, procRoot: string): ProcessEntry
 }
 
 /** A first process that is younger than the table stands for itself. */
-export function processesOf(init: ProcessEntry, table: ProcessTable, procRoot: string): readonly ProcessEntry[] {
+function processesOf(init: ProcessEntry, table: ProcessTable, procRoot: string): readonly ProcessEntry[] {
   const isListed = table.get(init.pid)?.startTimeTicks === init.startTimeTicks;
   return isListed ? containerProcesses(table, init.pid, procRoot) : [init];
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { label } from './fields.ts';
 import { type ConnectionBudgetSpec, connectionBudgetSpec } from './connection-budget.ts';
 import { apiVersion } from './names.ts';
 import { type Violation, violationsOf } from './violations.ts';
@@ -17,14 +18,28 @@ export type ParsedBudget =
   | { readonly budget: ConnectionBudget; readonly violations?: undefined }
   | { readonly budget?: undefined; readonly violations: readonly Violation[] };
 
-const metadata = z.object({
-  name: z.string().optional(),
-  generateName: z.string().optional(),
-  namespace: z.string().optional(),
-  uid: z.string().optional(),
-  generation: z.int().optional(),
-  creationTimestamp: z.string().nullish(),
-});
+/** RFC 1123 subdomain, as the API server names objects; generateName may end in "-". */
+const objectName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$/, {
+    error: 'must be an RFC 1123 name: lower-case letters, digits, "-" and "."',
+  });
+
+const metadata = z
+  .object({
+    name: objectName.optional(),
+    generateName: z.string().optional(),
+    namespace: label('Namespace of the budget.').optional(),
+    labels: z.record(z.string(), z.string()).nullish(),
+    uid: z.string().optional(),
+    generation: z.int().optional(),
+    creationTimestamp: z.string().nullish(),
+  })
+  .refine(({ name, generateName }) => name !== undefined || generateName !== undefined, {
+    error: 'is required',
+    path: ['name'],
+  });
 
 const budgetObject = z.strictObject({
   apiVersion: z.literal(apiVersion),

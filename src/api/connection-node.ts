@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { NodeFacts } from '../planner/demand.ts';
 import { count, countOrZero, label } from './fields.ts';
 
 /** The ConnectionNode: what one node's kernel offers and what its planned pods use. Written by the node's agent alone. */
@@ -31,6 +32,20 @@ export const podReasons = [
   'Pending',
   'Gone',
 ] as const;
+
+/** The facts that a plan knows, without what else was read of the kernel. */
+export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
+  kernelRelease: facts.kernelRelease?.slice(0, 128),
+  nrOpen: facts.nrOpen,
+  fileMax: facts.fileMax,
+  conntrackMax: facts.conntrackMax,
+  tcpMemMaximumPages: facts.tcpMemMaximumPages,
+  epollMaxUserWatches: facts.epollMaxUserWatches,
+  maxTwBuckets: facts.maxTwBuckets,
+  memoryBytes: facts.memoryBytes,
+  runtimeNofile: facts.runtimeNofile && { soft: facts.runtimeNofile.soft, hard: facts.runtimeNofile.hard },
+  settableNofile: facts.settableNofile,
+});
 
 const podReport = z.strictObject({
   namespace: label('Namespace of the pod.'),

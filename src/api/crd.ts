@@ -29,6 +29,12 @@ const structural = (node: Json): Json => {
   return mapped['type'] === 'integer' ? { ...mapped, format: 'int64' } : mapped;
 };
 
+/** A part of the object with its sentence for kubectl explain. */
+const described = (schema: z.ZodType, description: string): Json => {
+  const node = schemaOf(schema);
+  return isObject(node) ? { ...node, description } : node;
+};
+
 const schemaOf = (schema: z.ZodType): Json =>
   structural(z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input' }) as Json);
 
@@ -103,7 +109,13 @@ export const connectionBudgetCrd = (): JsonObject =>
     shortName: 'connbudget',
     scope: 'Namespaced',
     description: 'ConnectionBudget declares how many TCP connections a pod must hold; the operator computes the rest.',
-    properties: { spec: schemaOf(connectionBudgetSpec), status: schemaOf(connectionBudgetStatus) },
+    properties: {
+      spec: described(connectionBudgetSpec, 'What is declared: the connections that a pod must hold, and their path.'),
+      status: described(
+        connectionBudgetStatus,
+        'What the controller found: the plan, what binds, and how far the pods are.',
+      ),
+    },
     required: ['spec'],
     columns: [
       column('Declared', '.status.plan.declaredConnections', {
@@ -132,7 +144,7 @@ export const connectionNodeCrd = (): JsonObject =>
     shortName: 'connnode',
     scope: 'Cluster',
     description: "ConnectionNode says what a node's kernel offers and what its planned pods use; its agent writes it.",
-    properties: { status: schemaOf(connectionNodeStatus) },
+    properties: { status: described(connectionNodeStatus, 'What the agent of the node saw.') },
     required: [],
     columns: [
       column('Nofile', '.status.facts.settableNofile', {

@@ -50,7 +50,8 @@ type Note = (kind: AssumptionKind, subject: string, value?: number) => void;
 /** Defaults that depend on the type of a translator, so no schema default can give them. */
 const translatorFor = (spec: TranslatorSpec, note: Note): Translator => {
   const isNat = spec.type === 'NAT';
-  if (isNat && (spec.sharedBy === undefined || spec.lingerSeconds === undefined)) note('TranslatorDefaults', spec.name);
+  const isDeclared = spec.sharedBy !== undefined && spec.lingerSeconds !== undefined;
+  if (!isDeclared && spec.portsPerAddress !== undefined) note('TranslatorDefaults', spec.name, isNat ? 120 : 0);
   return {
     type: spec.type,
     name: spec.name,
@@ -66,9 +67,10 @@ const containersFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Not
   const declared: readonly ContainerSpec[] = spec.containers ?? [];
   const limits = observed.pod?.memoryLimitBytes;
   if (declared.length === 0) {
-    const name = observed.pod?.containerNames[0] ?? '';
-    if (name === '') note('ContainerUnnamed', '');
-    return [{ ...unnamedContainer, name, memoryLimitBytes: limits?.get(name) }];
+    const first = observed.pod?.containerNames[0] ?? '';
+    const names = new Set([...spec.inbound, ...spec.outbound].map(({ container }) => container ?? first));
+    if (names.has('')) note('ContainerUnnamed', '');
+    return [...names].map((name) => ({ ...unnamedContainer, name, memoryLimitBytes: limits?.get(name) }));
   }
   return declared.map(({ name, processes, descriptors, memoryPerConnection }) => ({
     name,
@@ -112,17 +114,17 @@ interface Context {
   readonly note: Note;
 }
 
-const containerIndex = ({ containers }: Context, name: string | undefined): number =>
-  name === undefined
-    ? 0
-    : Math.max(
-        0,
-        containers.findIndex((container) => container.name === name),
-      );
+const containerIndex = ({ containers, observed }: Context, name: string | undefined, isListed: boolean): number => {
+  const wanted = name ?? (isListed ? containers[0]?.name : (observed.pod?.containerNames[0] ?? ''));
+  return Math.max(
+    0,
+    containers.findIndex((container) => container.name === wanted),
+  );
+};
 
 const inboundFor = (flow: InboundSpec, context: Context): InboundFlow => ({
   name: flow.name,
-  container: containerIndex(context, flow.container),
+  container: containerIndex(context, flow.container, (context.spec.containers ?? []).length > 0),
   connections: flow.connections,
   closesPerSecond: flow.closesPerSecond,
   closedBy: flow.closedBy,
@@ -135,28 +137,46 @@ const inboundFor = (flow: InboundSpec, context: Context): InboundFlow => ({
   clients: clientsFor(flow, context.observed, context.note),
 });
 
-type Targets = Pick<OutboundFlow, 'destinationAddresses' | 'destinationPorts' | 'targets'>;
+type Targets = Pick<
+  OutboundFlow,
+  'destinationAddresses' | 'destinationPorts' | 'targets' | 'farEndAddresses' | 'farEndKeys'
+>;
 
 const serviceTargets = (flow: OutboundSpec, { observed, note }: Context): Targets => {
   const service = flow.destination.service;
   const key = `${service?.namespace ?? observed.namespace}/${service?.name ?? ''}`;
   const seen = observed.services.get(key);
-  const target = { destinationPorts: 1, targets: [`${key}:${service?.port ?? 0}`] };
-  if (service?.reachedBy === 'ClusterIP' && seen?.headless !== true) return { ...target, destinationAddresses: 1 };
-  if (service?.reachedBy === 'ClusterIP') note('ServiceHeadless', flow.name);
-  const endpoints = seen?.readyEndpoints.get(service?.port ?? 0);
-  if (endpoints === undefined || endpoints === 0) note('EndpointsUnresolved', flow.name);
-  return { ...target, destinationAddresses: Math.max(1, endpoints ?? 1) };
+  const endpoints = seen?.readyEndpoints.get(service?.port ?? 0) ?? 0;
+  const byClusterIp = service?.reachedBy === 'ClusterIP' && seen?.headless !== true;
+  const needsEndpoints = !byClusterIp || flow.destination.maxConnectionsPerAddress !== undefined;
+  if (!byClusterIp && service?.reachedBy === 'ClusterIP') note('ServiceHeadless', flow.name);
+  if (needsEndpoints && endpoints === 0) note('EndpointsUnresolved', flow.name);
+  const farEndAddresses = Math.max(1, endpoints);
+  return {
+    destinationAddresses: byClusterIp ? 1 : farEndAddresses,
+    destinationPorts: 1,
+    targets: [`${byClusterIp ? 'ClusterIP' : 'Endpoints'} ${key}:${service?.port ?? 0}`],
+    farEndAddresses,
+    farEndKeys: [key],
+  };
 };
 
 const targetsFor = (flow: OutboundSpec, context: Context): Targets => {
   const { addresses, unlisted } = flow.destination;
   if (unlisted !== undefined) {
-    return { destinationAddresses: unlisted.addressCount, destinationPorts: unlisted.ports.length, targets: [] };
+    const { addressCount, ports } = unlisted;
+    const counts = { destinationAddresses: addressCount, destinationPorts: ports.length };
+    return { ...counts, targets: [], farEndAddresses: addressCount, farEndKeys: [] };
   }
   if (addresses === undefined) return serviceTargets(flow, context);
-  const targets = addresses.ips.flatMap((ip) => addresses.ports.map((port) => `${ip}:${port}`));
-  return { destinationAddresses: addresses.ips.length, destinationPorts: addresses.ports.length, targets };
+  const { ips, ports } = addresses;
+  return {
+    destinationAddresses: ips.length,
+    destinationPorts: ports.length,
+    targets: ips.flatMap((ip) => ports.map((port) => `${ip} ${port}`)),
+    farEndAddresses: ips.length,
+    farEndKeys: ips,
+  };
 };
 
 const outboundFor = (flow: OutboundSpec, context: Context): OutboundFlow => {
@@ -164,7 +184,7 @@ const outboundFor = (flow: OutboundSpec, context: Context): OutboundFlow => {
   if (outside && flow.path.length === 0) context.note('NoTranslatorDeclared', flow.name);
   return {
     name: flow.name,
-    container: containerIndex(context, flow.container),
+    container: containerIndex(context, flow.container, (context.spec.containers ?? []).length > 0),
     connections: flow.connections,
     closesPerSecond: flow.closesPerSecond,
     closedBy: flow.closedBy,
@@ -191,14 +211,12 @@ const podFactsFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note)
 };
 
 const scaleFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): Demand['scale'] => {
-  const declared = spec.scale;
-  if (declared?.pods === undefined || declared.podsPerNode === undefined)
-    note('ScaleUndeclared', '', observed.scale?.pods ?? 1);
-  return {
-    pods: declared?.pods ?? observed.scale?.pods ?? 1,
-    podsPerNode: declared?.podsPerNode ?? observed.scale?.podsPerNode ?? 1,
-    surgePercent: declared?.surgePercent ?? 0,
+  const valueOf = (field: 'pods' | 'podsPerNode'): number => {
+    const declared = spec.scale?.[field];
+    if (declared === undefined) note('ScaleUndeclared', field, observed.scale?.[field] ?? 1);
+    return declared ?? observed.scale?.[field] ?? 1;
   };
+  return { pods: valueOf('pods'), podsPerNode: valueOf('podsPerNode'), surgePercent: spec.scale?.surgePercent ?? 0 };
 };
 
 /** What the budget's pod must hold, with everything resolved that was observed and an assumption for the rest. */

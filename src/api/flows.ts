@@ -128,7 +128,7 @@ const clients = withRules(
   ],
 );
 
-export const inboundFlow = z.strictObject({
+const inboundFlow = z.strictObject({
   name: label('Name of the flow, unique among all flows of the budget.'),
   container,
   port: portNumber('Port that the program listens on.'),
@@ -178,11 +178,21 @@ const service = z.strictObject({
     .meta({ description: 'ClusterIP: one target. Endpoints: one target per ready endpoint.' }),
 });
 
+/** As CEL's ip.isCanonical: 2001:db8::1, not 2001:0db8::1; no zone, no IPv4 in IPv6. Two spellings are no two addresses. */
+const isCanonicalIp = (value: string): boolean => {
+  if (isIP(value) !== 6) return isIP(value) === 4;
+  return !/[%.]/.test(value) && URL.parse(`http://[${value}]`)?.hostname === `[${value}]`;
+};
+
 const ip = z
   .string()
   .max(45)
-  .refine((value) => isIP(value) !== 0, { error: 'must be an IP address' })
-  .meta({ 'x-kubernetes-validations': [{ rule: 'isIP(self)', message: 'must be an IP address' }] });
+  .refine(isCanonicalIp, { error: 'must be an IP address in its canonical form' })
+  .meta({
+    'x-kubernetes-validations': [
+      { rule: 'isIP(self) && ip.isCanonical(self)', message: 'must be an IP address in its canonical form' },
+    ],
+  });
 
 const ports = setOf(portNumber('A destination port.'), { min: 1, max: 64 }).meta({
   description: 'Destination ports.',
@@ -224,9 +234,8 @@ const destination = withRules(
     },
   ],
 );
-export type Destination = z.output<typeof destination>;
 
-export const outboundFlow = withRules(
+const outboundFlow = withRules(
   z.strictObject({
     name: label('Name of the flow, unique among all flows of the budget.'),
     container,
@@ -244,7 +253,7 @@ export const outboundFlow = withRules(
       description:
         'Who picks the source port: Kernel (half of the range is fast), Program (by IP_LOCAL_PORT_RANGE), Spread (not available in this version).',
     }),
-    destination,
+    destination: destination.meta({ ...destination.meta(), description: 'Where the connections go.' }),
     path,
   }),
   [

@@ -8,8 +8,7 @@ import { parseBytes } from './quantity.ts';
 /** Names the sysctls in the pod's security context that are ours, so that nobody takes them for the user's. */
 export const patchedSysctlsAnnotation = `${group}/patched-sysctls`;
 
-export const portRangeSysctl = 'net.ipv4.ip_local_port_range';
-export const reservedPortsSysctl = 'net.ipv4.ip_local_reserved_ports';
+const portRangeSysctl = 'net.ipv4.ip_local_port_range';
 
 interface PortAction {
   readonly port?: number | string | undefined;

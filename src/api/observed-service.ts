@@ -13,6 +13,7 @@ const serviceObject = z.object({
 export type ServiceObject = z.output<typeof serviceObject>;
 
 const endpointSliceObject = z.object({
+  addressType: z.string().optional(),
   endpoints: z
     .array(
       z.object({
@@ -40,6 +41,15 @@ const readyAddresses = (slice: EndpointSliceObject, portName: string): readonly 
     .flatMap(({ addresses }) => addresses.slice(0, 1));
 };
 
+/** A dual-stack Service has each endpoint once in each family; a connection goes to one of them. */
+const readyEndpoints = (slices: readonly EndpointSliceObject[], portName: string): number => {
+  const families = Map.groupBy(slices, ({ addressType = 'IPv4' }) => addressType);
+  const counts = [...families.values()].map(
+    (family) => new Set(family.flatMap((slice) => readyAddresses(slice, portName))).size,
+  );
+  return Math.max(0, ...counts);
+};
+
 export const observedServiceFor = (
   service: ServiceObject,
   slices: readonly EndpointSliceObject[],
@@ -48,9 +58,6 @@ export const observedServiceFor = (
   readyEndpoints: new Map(
     slices.length === 0
       ? []
-      : (service.spec.ports ?? []).map(({ name = '', port }) => [
-          port,
-          new Set(slices.flatMap((slice) => readyAddresses(slice, name))).size,
-        ]),
+      : (service.spec.ports ?? []).map(({ name = '', port }) => [port, readyEndpoints(slices, name)]),
   ),
 });

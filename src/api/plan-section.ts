@@ -1,4 +1,4 @@
-import type { NodeFacts } from '../planner/demand.ts';
+import type { Demand, NodeFacts } from '../planner/demand.ts';
 import type { Sysctl } from '../planner/limit.ts';
 import { plan as planFor, type Plan } from '../planner/plan.ts';
 import type { ConnectionBudget } from './budget-object.ts';
@@ -76,6 +76,9 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
   });
 };
 
+/** What a pod carries is planned for any node: its agent gives the best that its own node can set, and says so. */
+export const appliedPlanFor = (demand: Demand): Plan => planFor(demand, {});
+
 export interface PodPlanInput {
   readonly budget: ConnectionBudget;
   readonly pod: PodManifest;
@@ -87,6 +90,7 @@ export interface PodPlanInput {
 }
 
 export interface PodPlan {
+  /** Judged by the node's facts: what is feasible. */
   readonly plan: Plan;
   readonly section: PlanSection;
   /** What belongs into the pod's security context. */
@@ -100,10 +104,11 @@ export interface PodPlan {
 export const podPlanFor = ({ budget, pod, namespaceLabels, observed, node, keyId }: PodPlanInput): PodPlan => {
   const observedPod = observedPodFor(pod, namespaceLabels);
   const ownSysctls = ownSysctlsOf(pod);
-  const plan = planFor(demandFor(budget.spec, { ...observed, pod: observedPod }), node);
+  const demand = demandFor(budget.spec, { ...observed, pod: observedPod });
+  const plan = appliedPlanFor(demand);
   const { containerNames } = observedPod;
   return {
-    plan,
+    plan: planFor(demand, node),
     section: planSectionFor({ budget, plan, keyId, pod: { containerNames, ownSysctls } }),
     kubeletSysctls: plan.sysctls.filter(({ setBy, name }) => setBy === 'Kubelet' && !ownSysctls.has(name)),
     shortfalls: plan.sysctls.flatMap((sysctl) => {

@@ -9,7 +9,7 @@ export const longestAnnotation = 8192;
 
 const limits = z.strictObject({ name: z.string().max(63), soft: z.int().min(1), hard: z.int().min(1) });
 
-export const planSection = z.strictObject({
+const planSection = z.strictObject({
   version: z.literal(1),
   keyId: z.string().min(1).max(64),
   budget: z.strictObject({ name: z.string().min(1).max(253), uid: z.string().max(64), generation: z.int().min(0) }),

@@ -26,5 +26,6 @@ const multipliers: Readonly<Record<string, number>> = {
 export const parseBytes = (quantity: string | number): Bytes => {
   const [, digits = '', suffix = ''] = /^\+?([0-9.]+)(.*)$/.exec(String(quantity)) ?? [];
   const multiplier = multipliers[suffix] ?? Number(`1${suffix}`);
-  return bytes(Number(digits) * multiplier);
+  // 0e999 is 0, not 0 × Infinity.
+  return bytes(Number(digits) === 0 ? 0 : Number(digits) * multiplier);
 };

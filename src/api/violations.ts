@@ -24,7 +24,8 @@ const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   );
 
 const shown = (value: unknown): string | undefined => {
-  const text = typeof value === 'bigint' ? String(value) : (JSON.stringify(value) as string | undefined);
+  const isNoJson = typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value));
+  const text = isNoJson ? String(value) : (JSON.stringify(value) as string | undefined);
   return text !== undefined && text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
 };
 

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 import { agentSysctls } from '../agent/planned-sysctls.ts';
 import { usualTiming } from '../agent/publish.ts';
-import type { AgentOptions } from '../agent/run.ts';
+import type { AgentOptions } from '../agent/agent-options.ts';
 import { runtimeNames } from '../agent/runtime-process.ts';
 import { logLevels } from '../observability/logger.ts';
 

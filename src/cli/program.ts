@@ -1,10 +1,11 @@
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
+import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
-import { plannerFacts, runtimePid } from './node.ts';
+import { runtimePid } from './node.ts';
 import { type PlannedBudget, planJson } from './plan-json.ts';
 import { explainText, planText } from './plan-text.ts';
 import {
@@ -19,7 +20,7 @@ import {
 import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
 
 /** Exit statuses of the command; a proof that is not as predicted is a failed one. */
-export const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
+const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
 
 type Format = 'text' | 'json' | 'yaml';
 
@@ -59,7 +60,7 @@ const nodeOutcome = async ({ output }: { readonly output: Format }): Promise<Out
   const { readNodeFacts } = await import('../linux/node-facts.ts');
   const signal = AbortSignal.timeout(5000);
   const facts = await readNodeFacts({ signal, runtimePid: runtimePid() ?? process.ppid });
-  return { status: exitStatus.done, stdout: printed(nodeJson(plannerFacts(facts)), output), stderr: '' };
+  return { status: exitStatus.done, stdout: printed(nodeJson(plannedFacts(facts)), output), stderr: '' };
 };
 
 const proveOutcome = async (

@@ -11,7 +11,7 @@ import {
   parseService,
   serviceNameLabel,
 } from '../api/observed-service.ts';
-import { violationText } from '../api/violations.ts';
+import { type Violation, violationText } from '../api/violations.ts';
 
 /** Bad input: exit status 2. The message names file, field, value and rule, a line each. */
 export class InputError extends Error {
@@ -34,18 +34,19 @@ const contentOf = async (file: string): Promise<string> => {
   }
 };
 
-const manifest = z.looseObject({
-  kind: z.string(),
-  metadata: z
-    .looseObject({
-      name: z.string().optional(),
-      namespace: z.string().optional(),
-      labels: z.record(z.string(), z.string()).nullish(),
-    })
-    .optional(),
-  items: z.array(z.unknown()).optional(),
-});
+const manifest = z.looseObject({ kind: z.string(), items: z.array(z.unknown()).optional() });
 type Manifest = z.output<typeof manifest>;
+
+/** Names and labels, as far as they are as they should be; what is wrong with a budget's the checker says. */
+const named = z.object({
+  metadata: z.object({
+    name: z.string().optional(),
+    namespace: z.string().optional(),
+    labels: z.record(z.string(), z.string()).nullish(),
+  }),
+});
+
+const metadataOf = (document: Manifest) => named.safeParse(document).data?.metadata;
 
 const flatten = (object: unknown): readonly Manifest[] => {
   const parsed = manifest.safeParse(object);
@@ -54,12 +55,20 @@ const flatten = (object: unknown): readonly Manifest[] => {
   return kind.endsWith('List') && items !== undefined ? items.flatMap(flatten) : [parsed.data];
 };
 
+const notYaml = (file: string, fault: unknown): InputError => {
+  const [line = ''] = (fault instanceof Error ? fault.message : String(fault)).split('\n');
+  return new InputError(`${file}: is not YAML: ${line.replace(/:$/, '')}`, { cause: fault });
+};
+
 const documentsOf = (file: string, content: string): readonly Manifest[] => {
-  const documents = parseAllDocuments(content, { prettyErrors: true });
+  const documents = parseAllDocuments(content, { prettyErrors: true, merge: true });
   return [...documents].flatMap((document) => {
-    const fault = document.errors[0];
-    if (fault !== undefined) throw new InputError(`${file}: is not YAML: ${fault.message.split('\n')[0] ?? ''}`);
-    return flatten(document.toJS());
+    if (document.errors[0] !== undefined) throw notYaml(file, document.errors[0]);
+    try {
+      return flatten(document.toJS());
+    } catch (fault) {
+      throw notYaml(file, fault);
+    }
   });
 };
 
@@ -68,9 +77,10 @@ const keyOf = (namespace: string | undefined, name: string | undefined): string 
 
 const slicesByService = (documents: readonly Manifest[]): ReadonlyMap<string, readonly EndpointSliceObject[]> => {
   const slices = new Map<string, EndpointSliceObject[]>();
-  for (const { kind, metadata, ...rest } of documents) {
-    const slice = kind === 'EndpointSlice' ? parseEndpointSlice(rest) : undefined;
+  for (const document of documents) {
+    const slice = document.kind === 'EndpointSlice' ? parseEndpointSlice(document) : undefined;
     if (slice === undefined) continue;
+    const metadata = metadataOf(document);
     const key = keyOf(metadata?.namespace, metadata?.labels?.[serviceNameLabel]);
     slices.set(key, [...(slices.get(key) ?? []), slice]);
   }
@@ -80,20 +90,29 @@ const slicesByService = (documents: readonly Manifest[]): ReadonlyMap<string, re
 const servicesOf = (documents: readonly Manifest[]): ReadonlyMap<string, ObservedService> => {
   const slices = slicesByService(documents);
   const services = new Map<string, ObservedService>();
-  for (const { kind, metadata, ...rest } of documents) {
-    const service = kind === 'Service' ? parseService(rest) : undefined;
+  for (const document of documents) {
+    const service = document.kind === 'Service' ? parseService(document) : undefined;
     if (service === undefined) continue;
+    const metadata = metadataOf(document);
     const key = keyOf(metadata?.namespace, metadata?.name);
     services.set(key, observedServiceFor(service, slices.get(key) ?? []));
   }
   return services;
 };
 
-const budgetOf = (file: string, document: Manifest): ConnectionBudget => {
-  const { budget, violations } = parseConnectionBudget(document);
-  if (budget !== undefined) return budget;
-  const name = keyOf(document.metadata?.namespace, document.metadata?.name);
-  throw new InputError(violations.map((violation) => `${file}: ${name}: ${violationText(violation)}`).join('\n'));
+const faultsOf = (file: string, document: Manifest, violations: readonly Violation[]): readonly string[] => {
+  const metadata = metadataOf(document);
+  return violations.map(
+    (violation) => `${file}: ${keyOf(metadata?.namespace, metadata?.name)}: ${violationText(violation)}`,
+  );
+};
+
+/** All of them, or every fault of every one. */
+const budgetsOf = (file: string, documents: readonly Manifest[]): readonly ConnectionBudget[] => {
+  const parsed = documents.map((document) => ({ document, ...parseConnectionBudget(document) }));
+  const faults = parsed.flatMap(({ document, violations }) => faultsOf(file, document, violations ?? []));
+  if (faults.length > 0) throw new InputError(faults.join('\n'));
+  return parsed.flatMap(({ budget }) => budget ?? []);
 };
 
 /** @throws InputError when the file cannot be read, is no YAML, holds no budget, or one of them breaks a rule. */
@@ -103,7 +122,7 @@ export const readBudgets = async (file: string): Promise<BudgetFile> => {
   if (declared.length === 0) throw new InputError(`${file}: holds no ConnectionBudget`);
   const services = servicesOf(documents);
   return {
-    budgets: declared.map((document) => budgetOf(file, document)),
+    budgets: budgetsOf(file, declared),
     observedFor: ({ namespace }) => ({ namespace, services, clientPods: new Map() }),
   };
 };

@@ -5,7 +5,7 @@ import { counted, listed } from './wording.ts';
 
 const namesOf = (states: readonly PodState[]): string => listed(states.map(({ name }) => name));
 
-export const noPods: Verdict = { status: 'Unknown', reason: 'NoPods', message: 'No running pod matches the selector.' };
+const noPods: Verdict = { status: 'Unknown', reason: 'NoPods', message: 'No running pod matches the selector.' };
 
 /** What the plan does not reach in pods that match, and why. */
 const exceptions = ({ untouchable }: Situation, states: readonly PodState[]): string => {

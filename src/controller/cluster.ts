@@ -40,7 +40,6 @@ export interface ClusterPod {
 export interface ServiceSlice extends EndpointSliceObject {
   /** `namespace/name` */
   readonly serviceKey: string;
-  readonly addressType: string;
 }
 
 export type NamespaceLabels = Readonly<Record<string, string>>;

@@ -5,7 +5,7 @@ import { admitsReservedPorts } from '../api/observed-pod.ts';
 import { observedServiceFor } from '../api/observed-service.ts';
 import { selects } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
-import type { Cluster, ClusterPod, ServiceSlice } from './cluster.ts';
+import type { Cluster, ClusterPod } from './cluster.ts';
 
 /** Questions about a budget's surroundings, answered from what was seen last. */
 
@@ -37,19 +37,12 @@ export const serviceKeysOf = ({ namespace, spec }: ConnectionBudget): readonly s
     service === undefined ? [] : [`${service.namespace ?? namespace}/${service.name}`],
   );
 
-/** A Service of two address families has every endpoint twice; a client reaches it by one of them. */
-const slicesOfOneFamily = (slices: readonly ServiceSlice[]): readonly ServiceSlice[] => {
-  const [first] = slices;
-  const family = slices.some(({ addressType }) => addressType === 'IPv4') ? 'IPv4' : first?.addressType;
-  return slices.filter(({ addressType }) => addressType === family);
-};
-
 const servicesOf = (cluster: Cluster, budget: ConnectionBudget): ReadonlyMap<string, ObservedService> => {
   const services = new Map<string, ObservedService>();
   for (const key of serviceKeysOf(budget)) {
     const service = cluster.service(key);
     if (service === undefined) continue;
-    services.set(key, observedServiceFor(service, slicesOfOneFamily([...cluster.slicesOf(key)])));
+    services.set(key, observedServiceFor(service, [...cluster.slicesOf(key)]));
   }
   return services;
 };

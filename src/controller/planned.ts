@@ -1,5 +1,5 @@
 import { demandFor } from '../api/demand.ts';
-import { planSectionFor } from '../api/plan-section.ts';
+import { appliedPlanFor, planSectionFor } from '../api/plan-section.ts';
 import { type PlanSection, sectionHash } from '../api/pod-annotation.ts';
 import type { Demand } from '../planner/demand.ts';
 import { plan as planFor, type Plan } from '../planner/plan.ts';
@@ -20,7 +20,7 @@ export const plannedFor = (situation: Situation, pod: MatchingPod | undefined): 
   const own =
     pod === undefined ? {} : { pod: { containerNames: pod.observed.containerNames, ownSysctls: pod.ownSysctls } };
   // The key is no part of what is hashed.
-  const section = planSectionFor({ budget, plan, keyId: 'unsigned', ...own });
+  const section = planSectionFor({ budget, plan: appliedPlanFor(demand), keyId: 'unsigned', ...own });
   return { demand, plan, section, hash: sectionHash(section) };
 };
 

@@ -65,7 +65,7 @@ export const projectSlice = (slice: EndpointSlice): ServiceSlice | undefined => 
   const parsed = parseEndpointSlice(slice);
   const service = labels[serviceNameLabel];
   if (parsed === undefined || service === undefined) return undefined;
-  return { ...parsed, serviceKey: `${namespace}/${service}`, addressType: slice.addressType };
+  return { ...parsed, serviceKey: `${namespace}/${service}` };
 };
 
 /** Whether the webhook sees the namespace, and its Pod Security level. */

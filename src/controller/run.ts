@@ -41,7 +41,7 @@ export interface Controller {
   readonly stopped: Promise<void>;
 }
 
-export const leaseName = 'connectionbudget-controller';
+const leaseName = 'connectionbudget-controller';
 
 /** Changes that come together, such as those of a rollout, are looked at together. */
 const gatherMs = 100;

@@ -15,7 +15,7 @@ export interface Recent {
 }
 
 /** Seen 4 pods, then 2: 4 holds for ten minutes. Seen 6 next: only 6 is left. */
-export const seen = (
+const seen = (
   recent: Recent | undefined,
   value: number,
   { grows, nowMs }: { readonly grows: Grows; readonly nowMs: number },
@@ -27,7 +27,7 @@ export const seen = (
 };
 
 /** The first that is held asks for most: whatever asked for less than a later one was dropped when that was seen. */
-export const settledValue = ({ value, held }: Recent): number => held[0]?.value ?? value;
+const settledValue = ({ value, held }: Recent): number => held[0]?.value ?? value;
 
 /** By what was counted: `pods`, `podsPerNode`, `clients FLOW`, `endpoints NAMESPACE/NAME:PORT`. */
 export type Memory = ReadonlyMap<string, Recent>;

@@ -1,3 +1,4 @@
+import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
 import { credentialSource } from './credentials.ts';
 import { fromServer } from './from-server.ts';
 import type { KubeConfig } from './kube-config.ts';
@@ -15,58 +16,6 @@ import { type Event, events, type KubeObject, objectPath } from './resources.ts'
 import type { Pod, Resource, Target } from './resources.ts';
 import { type CallOptions, createTransport, type Transport, type TransportOptions } from './transport.ts';
 import { type HttpRequest, notLeading } from './wire.ts';
-
-export interface ListQuery {
-  readonly namespace?: string;
-  readonly labelSelector?: string;
-  readonly fieldSelector?: string;
-  /** The largest number of objects on a page. */
-  readonly limit?: number;
-  /** `next` of the page before. */
-  readonly from?: string;
-  readonly resourceVersion?: string;
-  /** Only apiVersion, kind and metadata of each object. */
-  readonly metadataOnly?: boolean;
-}
-
-export interface Page<T> {
-  readonly items: readonly T[];
-  readonly resourceVersion: string;
-  /** Where the next page begins; undefined on the last. */
-  readonly next: string | undefined;
-}
-
-export interface WriteOptions extends CallOptions {
-  /** Who owns the fields that are written. Default: derived by the server from our user agent. */
-  readonly fieldManager?: string;
-}
-
-/** Whose fields these are; `force` takes over fields that another manager owns. */
-export interface ApplyOptions extends CallOptions {
-  readonly fieldManager: string;
-  readonly force?: boolean;
-}
-
-export interface JsonPatchStep {
-  readonly op: 'add' | 'remove' | 'replace' | 'test';
-  readonly path: string;
-  readonly value?: unknown;
-}
-
-/** An array is an RFC 6902 JSON patch, an object an RFC 7386 merge patch. */
-export type Patch = readonly JsonPatchStep[] | Readonly<Record<string, unknown>>;
-
-export interface DeleteOptions extends CallOptions {
-  readonly preconditions?: { readonly uid?: string; readonly resourceVersion?: string };
-  readonly gracePeriodSeconds?: number;
-  readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
-}
-
-export interface EvictOptions extends CallOptions {
-  /** Refused with Conflict when the name belongs to another pod by now. */
-  readonly uid: string;
-  readonly gracePeriodSeconds?: number;
-}
 
 /** Small calls, each one request. Nothing is repeated: every failure is a KubeError for the caller to judge. */
 export interface KubeClient {

@@ -1,4 +1,4 @@
-import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './client.ts';
+import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
 import { fromServer } from './from-server.ts';
 import { apiVersionOf, collectionPath, type KubeObject, objectPath } from './resources.ts';
 import type { Pod, Resource, Target } from './resources.ts';

@@ -36,11 +36,6 @@ export interface KubeObject {
   readonly metadata?: ObjectMeta;
 }
 
-/** What the API server sends for `metadataOnly`. */
-export interface PartialObjectMetadata extends KubeObject {
-  readonly metadata: ObjectMeta;
-}
-
 /** One kind of object: where it is served, and (by `T`) what it looks like. The core group is "". */
 export interface Resource<T extends KubeObject> {
   readonly group: string;

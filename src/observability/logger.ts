@@ -42,7 +42,7 @@ interface SerializedError {
 const deepestCause = 5;
 
 /** An error's own other fields are not written: they may hold requests, and requests hold tokens. */
-export function serializeError(error: unknown, depth = 0): SerializedError {
+function serializeError(error: unknown, depth = 0): SerializedError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error) };
   const kind = 'kind' in error && typeof error.kind === 'string' ? { kind: error.kind } : {};
   const stack = depth === 0 && error.stack !== undefined ? { stack: error.stack } : {};

@@ -61,10 +61,7 @@ function configurationFor<Label extends string>({ name, help, labels }: MetricDe
   return { name, help, labelNames: Object.keys(labels), registers: [registry] };
 }
 
-export function boundedLabels<Label extends string>(
-  allowed: LabelValues<Label>,
-  labels: Labels<Label>,
-): Labels<string> {
+function boundedLabels<Label extends string>(allowed: LabelValues<Label>, labels: Labels<Label>): Labels<string> {
   const bounded: Record<string, string> = {};
   for (const [label, values] of Object.entries<readonly string[]>(allowed)) {
     const value = Object.entries<string>(labels).find(([name]) => name === label)?.[1] ?? '';

@@ -68,6 +68,10 @@ export interface OutboundFlow extends Flow {
   readonly targets: readonly string[];
   readonly largestSharePercent: number | undefined;
   readonly maxConnectionsPerAddress: number | undefined;
+  /** Addresses that take the connections in the end: behind a ClusterIP those of its endpoints. */
+  readonly farEndAddresses: number;
+  /** Keys of the far end where they are known: two flows with one key share what it takes. */
+  readonly farEndKeys: readonly string[];
 }
 
 export interface PodFacts {
@@ -106,7 +110,10 @@ export type AssumptionKind =
   | 'OwnSoftLimit'
   | 'EvenQueues'
   | 'HostNetwork'
-  | 'OwnPortRange';
+  | 'OwnPortRange'
+  | 'TimeWaitBuckets'
+  | 'ExplicitPorts'
+  | 'PortRangeOption';
 
 export interface Demand {
   readonly scale: Scale;

@@ -1,13 +1,14 @@
 import type { ContainerDemand, Demand, NodeFacts } from './demand.ts';
-import { defaultNofile, defaultNrOpen } from './kernel.ts';
+import { defaultNofile, defaultNrOpen, largestInteger } from './kernel.ts';
 import { type Limit, limitFor, neededFor, noTerms, type Terms } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
+import { descriptors, type Descriptors } from './quantities.ts';
 
 /** What one container gets: RLIMIT_NOFILE per process, setrlimit(2). */
 export interface ContainerPlan {
   readonly name: string;
   readonly processes: number;
-  readonly descriptors: { readonly soft: number; readonly hard: number };
+  readonly descriptors: { readonly soft: Descriptors; readonly hard: Descriptors };
 }
 
 const sidecarDescriptorsPerConnection = 2;
@@ -32,42 +33,61 @@ const descriptorTerms = (container: ContainerDemand, own: readonly Load[], passi
   };
 };
 
+interface Surroundings {
+  readonly runtime: { readonly soft: number; readonly hard: number };
+  readonly nrOpen: number | undefined;
+  readonly settable: number | undefined;
+}
+
+const surroundingsFor = (node: NodeFacts | undefined): Surroundings => ({
+  runtime: node?.runtimeNofile ?? defaultNofile,
+  nrOpen: node === undefined ? defaultNrOpen : node.nrOpen,
+  settable: node?.settableNofile,
+});
+
+const limitsFor = (
+  container: ContainerDemand,
+  { terms, concerns }: Pick<Limit, 'terms' | 'concerns'>,
+  { runtime, nrOpen, settable }: Surroundings,
+): readonly Limit[] => {
+  const identity = { subject: container.name, unit: 'descriptors', terms, concerns } as const;
+  const held = container.softPlanned && neededFor(terms) <= runtime.hard ? runtime.soft : runtime.hard;
+  const process = { stage: 'Process', limit: 'RLIMIT_NOFILE', scope: 'Process' } as const;
+  return [
+    limitFor({ ...identity, ...process, capacity: held, raisable: settable ?? Infinity }),
+    limitFor({ ...identity, stage: 'Node', limit: 'fs.nr_open', scope: 'Node', capacity: nrOpen }),
+  ];
+};
+
+/** What is needed, at most what a process can have; below the default the default is kept. */
+const containerPlan = (
+  { name, processes, softPlanned }: ContainerDemand,
+  terms: Terms,
+  { nrOpen = largestInteger }: Surroundings,
+): ContainerPlan => {
+  const hard = Math.min(Math.max(neededFor(terms), defaultNofile.soft), nrOpen);
+  return {
+    name,
+    processes,
+    descriptors: { soft: descriptors(softPlanned ? hard : defaultNofile.soft), hard: descriptors(hard) },
+  };
+};
+
 export const planDescriptors = (
   demand: Demand,
   loads: Loads,
   node: NodeFacts | undefined,
 ): { readonly containers: readonly ContainerPlan[]; readonly limits: readonly Limit[] } => {
-  const runtime = node?.runtimeNofile ?? defaultNofile;
-  const nrOpen = node === undefined ? defaultNrOpen : node.nrOpen;
-  const settable = node?.settableNofile;
+  const surroundings = surroundingsFor(node);
   const containers: ContainerPlan[] = [];
   const limits: Limit[] = [];
   for (const [index, container] of demand.containers.entries()) {
     const own = loads.all.filter((load) => load.flow.container === index);
     const passing = loads.all.filter((load) => isSidecarOf(load, container));
     const terms = descriptorTerms(container, own, passing);
-    const identity = {
-      subject: container.name,
-      unit: 'descriptors',
-      terms,
-      concerns: (own.length === 0 ? passing : own).map((load) => load.index),
-    } as const;
-    const needed = neededFor(terms);
-    const held = container.softPlanned && needed <= runtime.hard ? runtime.soft : runtime.hard;
-    limits.push(
-      limitFor({
-        ...identity,
-        stage: 'Process',
-        limit: 'RLIMIT_NOFILE',
-        scope: 'Process',
-        capacity: held,
-        raisable: settable ?? Infinity,
-      }),
-      limitFor({ ...identity, stage: 'Node', limit: 'fs.nr_open', scope: 'Node', capacity: nrOpen }),
-    );
-    const hard = Math.min(Math.max(needed, runtime.soft), settable ?? nrOpen ?? needed, nrOpen ?? needed);
-    const soft = container.softPlanned ? hard : Math.min(runtime.soft, hard);
-    containers.push({ name: container.name, processes: container.processes, descriptors: { soft, hard } });
+    const concerns = (own.length === 0 ? passing : own).map((load) => load.index);
+    limits.push(...limitsFor(container, { terms, concerns }, surroundings));
+    containers.push(containerPlan(container, terms, surroundings));
   }
   return { containers, limits };
 };

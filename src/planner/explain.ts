@@ -27,7 +27,7 @@ const shareText = ({ numerator, denominator }: Terms): string => {
 };
 
 /** "2 × (275,000 connections × 10 % + 1,100/s × 10 % × 120 s)", the terms of a limit as they were reckoned. */
-export const arithmeticText = (terms: Terms, unit: Unit): string => {
+const arithmeticText = (terms: Terms, unit: Unit): string => {
   const { sharers, connections, rate, seconds, factor, fixed } = terms;
   const share = shareText(terms);
   const each = unit === 'bytes' ? ` × ${numberText(factor)} B` : ` × ${numberText(factor)}`;
@@ -41,10 +41,10 @@ export const arithmeticText = (terms: Terms, unit: Unit): string => {
 };
 
 const places: Readonly<Record<Stage, string>> = {
-  Process: 'descriptors of a process',
+  Process: 'descriptors of a process of container',
   Socket: 'source ports to the busiest target',
   Namespace: "the pod's network namespace",
-  Container: "the container's memory",
+  Container: 'memory of container',
   Node: 'the node',
   Sidecar: 'the sidecar',
   NAT: 'address translation',
@@ -54,8 +54,9 @@ const places: Readonly<Record<Stage, string>> = {
 };
 
 /** Where a limit is: "address translation gateway, flow web". */
-export const placeText = ({ stage, subject, flow }: Limit): string => {
-  const named = subject === '' ? places[stage] : `${places[stage]} ${subject}`;
+const placeText = ({ stage, limit, subject, flow }: Limit): string => {
+  const owner = limit === 'fs.nr_open' ? `for container ${subject}` : subject;
+  const named = subject === '' ? places[stage].replace(/ of container$/, '') : `${places[stage]} ${owner}`;
   return flow === '' ? named : `${named}, flow ${flow}`;
 };
 

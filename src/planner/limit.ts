@@ -72,17 +72,20 @@ export const noTerms: Terms = {
 
 const saturated = (value: number): number => Math.min(value, Number.MAX_SAFE_INTEGER);
 
+/** Rounds up what is more than arithmetic noise: 1.1/s × 120 s is 132, not 133. */
+const roundedUp = (value: number): number => Math.ceil(value - 1e-6);
+
 export const neededFor = (terms: Terms): number => {
   const { sharers, connections, rate, seconds, numerator, denominator, factor, fixed } = terms;
-  const live = Math.ceil((connections * numerator) / denominator) * factor;
-  const lingering = Math.ceil((rate * numerator * seconds) / denominator);
+  const live = roundedUp((connections * numerator) / denominator) * factor;
+  const lingering = roundedUp((rate * numerator * seconds) / denominator);
   return saturated(sharers * (live + lingering + fixed));
 };
 
 /** The connections that fit into `capacity` at the declared rate, without headroom: the formula above solved for them. */
-export const reachableWithin = (terms: Terms, capacity: number): number => {
+const reachableWithin = (terms: Terms, capacity: number): number => {
   const { sharers, declaredRate, seconds, numerator, denominator, factor, fixed } = terms;
-  const lingering = Math.ceil((declaredRate * numerator * seconds) / denominator);
+  const lingering = roundedUp((declaredRate * numerator * seconds) / denominator);
   const live = Math.floor((Math.floor(capacity / sharers) - lingering - fixed) / factor);
   return Math.max(0, Math.floor((live * denominator) / numerator));
 };
@@ -126,12 +129,14 @@ export interface LimitRow {
   readonly capacity: number | undefined;
   /** What we can raise it to; default: nothing of ours sets it. */
   readonly raisable?: number;
+  /** Something of ours is set for it, also where the need as it is then would have fitted before. */
+  readonly isSet?: boolean;
   readonly concerns?: readonly number[] | undefined;
 }
 
 const statusFor = (needed: number, row: LimitRow): Status => {
   if (row.capacity === undefined) return 'Unknown';
-  if (needed <= row.capacity) return 'Sufficient';
+  if (needed <= row.capacity) return row.isSet === true ? 'Raised' : 'Sufficient';
   if (needed <= (row.raisable ?? row.capacity)) return 'Raised';
   return row.kind === 'Advice' ? 'Unknown' : 'Binding';
 };
@@ -151,7 +156,7 @@ export const limitFor = (row: LimitRow): Limit => {
     kind,
     terms,
     needed,
-    capacity: status === 'Binding' ? most : capacity,
+    capacity: status === 'Binding' ? most : status === 'Unknown' ? undefined : capacity,
     status,
     reachable: kind === 'Count' && most !== undefined ? reachableWithin(terms, most) : Infinity,
     concerns: row.concerns,

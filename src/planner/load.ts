@@ -23,13 +23,16 @@ export interface Loads {
 /** Integers first: 500,000 and 10 % give exactly 550,000. */
 export const withHeadroom = (value: number, percent: number): number => Math.ceil((value * (100 + percent)) / 100);
 
+/** Rates are not rounded: what they add up to over a time is. */
+export const rateWithHeadroom = (perSecond: number, percent: number): number => (perSecond * (100 + percent)) / 100;
+
 const loadFor =
   ({ headroomPercent }: Demand, offset: number) =>
   <F extends InboundFlow | OutboundFlow>(flow: F, position: number): Load<F> => ({
     flow,
     index: offset + position,
     connections: withHeadroom(flow.connections, headroomPercent),
-    closesPerSecond: withHeadroom(flow.closesPerSecond, headroomPercent),
+    closesPerSecond: rateWithHeadroom(flow.closesPerSecond, headroomPercent),
     sockets: 1 + 2 * flow.path.filter(({ type }) => type === 'Sidecar').length,
   });
 

@@ -1,5 +1,12 @@
 import type { Demand, NodeFacts } from './demand.ts';
-import { bindBucketBytes, smallestMaxTwBuckets, socketBytes, timeWaitBytes, timeWaitSeconds } from './kernel.ts';
+import {
+  bindBucketBytes,
+  largestInteger,
+  smallestMaxTwBuckets,
+  socketBytes,
+  timeWaitBytes,
+  timeWaitSeconds,
+} from './kernel.ts';
 import { type Limit, limitFor, neededFor, noTerms, type StageOutcome, type Terms } from './limit.ts';
 import { type Load, type Loads, sumOf, termsFor } from './load.ts';
 import { bytes, type Bytes } from './quantities.ts';
@@ -81,6 +88,7 @@ const timeWaitLimit = (demand: Demand, loads: Loads, node: NodeFacts): Limit =>
 
 export const planMemory = (demand: Demand, loads: Loads, surroundings: Surroundings): MemoryPlan => {
   const timeWait = timeWaitLimit(demand, loads, surroundings.node);
+  const isGuessed = timeWait.needed > 0 && surroundings.node.maxTwBuckets === undefined;
   const need = memoryNeed(demand, loads.all, surroundings.sourceTuples);
   const nodeMemory = limitFor({
     stage: 'Node',
@@ -90,12 +98,12 @@ export const planMemory = (demand: Demand, loads: Loads, surroundings: Surroundi
     terms: { ...memoryTerms(loads.all, need), sharers: loads.podsPerNodeWithSurge },
     capacity: surroundings.node.memoryBytes,
   });
-  const value = String(timeWait.needed);
+  const value = String(Math.min(timeWait.needed, largestInteger));
   return {
     kernelMemoryBytes: bytes(need.live + need.fixed),
     chargedMemoryBytes: bytes(need.live + need.fixed + need.program),
     limits: [...containerLimits(demand, loads, surroundings), ...(timeWait.needed > 0 ? [timeWait] : []), nodeMemory],
     sysctls: timeWait.status === 'Raised' ? [{ name: 'net.ipv4.tcp_max_tw_buckets', value, setBy: 'Agent' }] : [],
-    assumptions: [],
+    assumptions: isGuessed ? [{ kind: 'TimeWaitBuckets', subject: '', value: smallestMaxTwBuckets }] : [],
   };
 };

@@ -1,7 +1,7 @@
 import type { Demand, NodeFacts } from './demand.ts';
 import { conntrackLingerSeconds, queuedPages } from './kernel.ts';
 import { type Limit, limitFor, type LimitName, noTerms, type Terms, type Unit } from './limit.ts';
-import { type Loads, sumOf, termsFor } from './load.ts';
+import { type Load, type Loads, sumOf, termsFor } from './load.ts';
 
 export interface NodeMinimum {
   readonly name: string;
@@ -17,14 +17,17 @@ interface NodeTable {
 
 const withoutRate = { rate: 0, declaredRate: 0 } as const;
 
-/** Open files of a pod: a struct file per descriptor, and the reserved ones of every process. */
+/** What an average connection takes of a table, so that the reachable number can be solved for. */
+const perConnection = (loads: Loads, amount: (load: Load) => number): number => {
+  const connections = sumOf(loads.all, (load) => load.connections);
+  return Math.ceil(sumOf(loads.all, (load) => load.connections * amount(load)) / Math.max(1, connections));
+};
+
+/** Open files of a pod: a struct file per descriptor, two for each sidecar, and the reserved ones of every process. */
 const fileTerms = (demand: Demand, loads: Loads): Partial<Terms> => {
-  const extra = sumOf(
-    loads.all,
-    (load) => load.connections * ((demand.containers[load.flow.container]?.descriptorsPerConnection ?? 1) - 1),
-  );
+  const own = ({ flow }: Load): number => demand.containers[flow.container]?.descriptorsPerConnection ?? 1;
   const reserved = sumOf(demand.containers, (container) => container.processes * container.reservedDescriptors);
-  return { ...withoutRate, fixed: extra + reserved };
+  return { ...withoutRate, factor: perConnection(loads, (load) => own(load) + load.sockets - 1), fixed: reserved };
 };
 
 /**
@@ -38,10 +41,16 @@ const nodeTables = (demand: Demand, loads: Loads, node: NodeFacts): readonly Nod
       limit: 'net.netfilter.nf_conntrack_max',
       unit: 'entries',
       terms: { seconds: conntrackLingerSeconds },
-      capacity: node.conntrackMax,
+      // 0 is no limit.
+      capacity: node.conntrackMax === 0 ? undefined : node.conntrackMax,
     },
     { limit: 'fs.file-max', unit: 'descriptors', terms: fileTerms(demand, loads), capacity: node.fileMax },
-    { limit: 'fs.epoll.max_user_watches', unit: 'entries', terms: withoutRate, capacity: node.epollMaxUserWatches },
+    {
+      limit: 'fs.epoll.max_user_watches',
+      unit: 'entries',
+      terms: { ...withoutRate, factor: perConnection(loads, (load) => load.sockets) },
+      capacity: node.epollMaxUserWatches,
+    },
   ];
   if (pages > 0) {
     tables.push({

@@ -1,8 +1,8 @@
 import type { Assumption, Demand, InboundFlow, OutboundFlow, Translator } from './demand.ts';
-import { keepaliveIntervalSeconds, timeWaitSeconds } from './kernel.ts';
-import { type Limit, limitFor, noTerms, type StageOutcome, type Sysctl } from './limit.ts';
+import { timeWaitSeconds } from './kernel.ts';
+import { type Limit, limitFor, noTerms, type StageOutcome, type Sysctl, type Terms } from './limit.ts';
 import { type Load, type Loads, termsFor } from './load.ts';
-import { busiestShare } from './tuple-spaces.ts';
+import { busiestAddressShare, busiestShare, groupsThatMeet, meetingTerms } from './sharing.ts';
 
 const sharersOf = (sharedBy: Translator['sharedBy'], loads: Loads): number => {
   if (sharedBy === 'Pod') return 1;
@@ -15,23 +15,31 @@ const isOutbound = (load: Load): load is Load<OutboundFlow> => 'binding' in load
  * A translator has addresses × ports tuples per destination, shared by its pods; what it keeps after the close counts too:
  * 2 pods × (27,500 + 110/s × 120 s) = 81,400 > 62,000. Extra addresses of the pod change nothing here.
  */
-const translatorLimit = (load: Load, translator: Translator, loads: Loads): readonly Limit[] => {
+const translatorLimit = (group: readonly Load[], translator: Translator, loads: Loads): readonly Limit[] => {
   const { type, name, addresses, portsPerAddress, sharedBy, lingerSeconds } = translator;
   if (portsPerAddress === undefined) return [];
-  const share = isOutbound(load) ? busiestShare(load.flow) : {};
   return [
     limitFor({
       stage: type,
       limit: 'TranslatorPorts',
-      scope: sharedBy === 'Pod' ? 'Pod' : sharedBy === 'Node' ? 'Node' : 'Path',
-      flow: load.flow.name,
+      scope: scopes[sharedBy],
+      flow: group.length === 1 ? (group[0]?.flow.name ?? '') : '',
       subject: name,
       unit: 'ports',
-      terms: { ...noTerms, ...termsFor([load]), ...share, sharers: sharersOf(sharedBy, loads), seconds: lingerSeconds },
+      terms: { ...noTerms, ...throughTranslator(group), sharers: sharersOf(sharedBy, loads), seconds: lingerSeconds },
       capacity: addresses * portsPerAddress,
-      concerns: [load.index],
+      concerns: group.map(({ index }) => index),
     }),
   ];
+};
+
+const scopes = { Pod: 'Pod', Node: 'Node', Cluster: 'Path' } as const;
+
+const throughTranslator = (group: readonly Load[]): Partial<Terms> => {
+  const outbound = group.filter(isOutbound);
+  const [first] = outbound;
+  if (first === undefined) return termsFor(group);
+  return outbound.length === 1 ? { ...termsFor(group), ...busiestShare(first.flow) } : meetingTerms(outbound, outbound);
 };
 
 /** Clients have so many ports each to our address and port; one that closes first keeps its port for 61 s. */
@@ -53,35 +61,45 @@ const clientLimit = (load: Load<InboundFlow>): readonly Limit[] => {
 };
 
 /** What one destination address takes from all pods: pods × its share of the connections. */
-const destinationLimit = (load: Load<OutboundFlow>, loads: Loads): readonly Limit[] => {
-  const { maxConnectionsPerAddress, destinationAddresses, name } = load.flow;
-  if (maxConnectionsPerAddress === undefined) return [];
-  const busiest = busiestShare(load.flow);
-  const even = busiest.numerator * destinationAddresses <= busiest.denominator;
+const farEndLimit = (loads: readonly Load<OutboundFlow>[], terms: Partial<Terms>, podsWithSurge: number): Limit =>
+  limitFor({
+    stage: 'Destination',
+    limit: 'MaxConnectionsPerAddress',
+    scope: 'Path',
+    flow: loads.length === 1 ? (loads[0]?.flow.name ?? '') : '',
+    unit: 'connections',
+    terms: { ...noTerms, ...terms, rate: 0, declaredRate: 0, sharers: podsWithSurge },
+    capacity: Math.min(...loads.map(({ flow }) => flow.maxConnectionsPerAddress ?? Infinity)),
+    concerns: loads.map(({ index }) => index),
+  });
+
+const farEndLimits = (loads: Loads): readonly Limit[] => {
+  const limited = loads.outbound.filter(({ flow }) => flow.maxConnectionsPerAddress !== undefined);
+  const meeting = groupsThatMeet(limited, ({ flow }) => flow.farEndKeys);
   return [
-    limitFor({
-      stage: 'Destination',
-      limit: 'MaxConnectionsPerAddress',
-      scope: 'Path',
-      flow: name,
-      unit: 'connections',
-      terms: {
-        ...noTerms,
-        ...termsFor([load]),
-        ...(even ? { numerator: 1, denominator: destinationAddresses } : busiest),
-        sharers: loads.podsWithSurge,
-      },
-      capacity: maxConnectionsPerAddress,
-      concerns: [load.index],
-    }),
+    ...limited.map((load) =>
+      farEndLimit([load], { ...termsFor([load]), ...busiestAddressShare(load.flow) }, loads.podsWithSurge),
+    ),
+    ...meeting.map((group) => farEndLimit(group, meetingTerms(group, [], busiestAddressShare), loads.podsWithSurge)),
   ];
 };
 
-/** Below the shortest idle timeout by so much that one lost probe can be repeated: 350 s gives 210 s. */
-export const keepaliveSecondsFor = (idleTimeoutSeconds: number): number => {
-  const withRepeat = idleTimeoutSeconds - keepaliveIntervalSeconds;
-  return Math.max(1, Math.min(Math.floor(idleTimeoutSeconds * 0.6), withRepeat > 0 ? withRepeat : idleTimeoutSeconds));
+const translatorKeysOf = ({ flow }: Load<OutboundFlow>): readonly string[] =>
+  flow.path.flatMap(({ name, portsPerAddress }) =>
+    portsPerAddress === undefined ? [] : flow.targets.map((target) => `${name} ${target}`),
+  );
+
+/** Flows that pass one translator to one target share its tuples there. */
+const sharedTranslatorLimits = (loads: Loads): readonly Limit[] => {
+  return groupsThatMeet(loads.outbound, translatorKeysOf).flatMap((group) => {
+    const names = group.map(({ flow }) => new Set(flow.path.map(({ name }) => name)));
+    const shared = group[0]?.flow.path.filter(({ name }) => names.every((others) => others.has(name))) ?? [];
+    return shared.flatMap((translator) => translatorLimit(group, translator, loads));
+  });
 };
+
+/** Well below the shortest idle timeout: 350 s gives 210 s, so that a lost probe can be repeated in time. */
+const keepaliveSecondsFor = (idleTimeoutSeconds: number): number => Math.max(1, Math.floor(idleTimeoutSeconds * 0.6));
 
 const keepalive = (
   demand: Demand,
@@ -104,12 +122,12 @@ const keepalive = (
   };
 };
 
-export const planPath = (demand: Demand, loads: Loads): StageOutcome => {
-  const limits: Limit[] = [];
-  for (const load of loads.inbound) limits.push(...clientLimit(load));
-  for (const load of loads.all) {
-    for (const translator of load.flow.path) limits.push(...translatorLimit(load, translator, loads));
-  }
-  for (const load of loads.outbound) limits.push(...destinationLimit(load, loads));
-  return { limits, ...keepalive(demand, loads) };
-};
+export const planPath = (demand: Demand, loads: Loads): StageOutcome => ({
+  limits: [
+    ...loads.inbound.flatMap(clientLimit),
+    ...loads.all.flatMap((load) => load.flow.path.flatMap((translator) => translatorLimit([load], translator, loads))),
+    ...sharedTranslatorLimits(loads),
+    ...farEndLimits(loads),
+  ],
+  ...keepalive(demand, loads),
+});

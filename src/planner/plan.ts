@@ -7,7 +7,7 @@ import { type NodeMinimum, planNodeTables } from './node-tables.ts';
 import { planPath } from './path.ts';
 import { planPorts } from './ports.ts';
 import { planQueues } from './queues.ts';
-import { connections, type Bytes, type Connections } from './quantities.ts';
+import { addresses, type Addresses, type Bytes, connections, type Connections } from './quantities.ts';
 import { bindingLimitOf, reachableConnections } from './reachable.ts';
 
 export interface Plan {
@@ -23,7 +23,7 @@ export interface Plan {
   readonly sysctls: readonly Sysctl[];
   readonly portRange: PortRange;
   readonly reservedPorts: readonly number[];
-  readonly sourceAddresses: { readonly total: number; readonly extra: number };
+  readonly sourceAddresses: { readonly total: Addresses; readonly extra: Addresses };
   readonly kernelMemoryBytes: Bytes;
   readonly chargedMemoryBytes: Bytes;
   /** What every node that runs the pods must offer: counts; tcp_mem: its maximum, in pages. */
@@ -49,7 +49,7 @@ const nrOpenMinimum = (limits: readonly Limit[]): readonly NodeMinimum[] => {
 const countsFor = (loads: Loads, limits: readonly Limit[]): Plan['connections'] => ({
   declared: connections(sumOf(loads.all, (load) => load.flow.connections)),
   planned: connections(sumOf(loads.all, (load) => load.connections)),
-  reachable: connections(reachableConnections(limits, loads.all.length)),
+  reachable: connections(reachableConnections(limits, loads)),
 });
 
 const walk = (demand: Demand, loads: Loads, node: NodeFacts | undefined) => {
@@ -69,7 +69,7 @@ const resultFor = ({ descriptors, ports, memory, tables }: ReturnType<typeof wal
   containers: descriptors.containers,
   portRange: ports.range,
   reservedPorts: ports.reserved,
-  sourceAddresses: { total: ports.addresses, extra: ports.addresses - 1 },
+  sourceAddresses: { total: addresses(ports.addresses), extra: addresses(ports.addresses - 1) },
   kernelMemoryBytes: memory.kernelMemoryBytes,
   chargedMemoryBytes: memory.chargedMemoryBytes,
   nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],
@@ -91,7 +91,7 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
     ...tables.limits,
     ...path.limits,
   ];
-  const bindingLimit = bindingLimitOf(limits, loads.all.length);
+  const bindingLimit = bindingLimitOf(limits, loads);
   return {
     feasible: bindingLimit === undefined,
     connections: countsFor(loads, limits),
@@ -104,6 +104,7 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
       ...softLimits(demand),
       ...ports.assumptions,
       ...queues.assumptions,
+      ...memory.assumptions,
       ...path.assumptions,
     ],
     limits,

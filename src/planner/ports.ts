@@ -8,6 +8,7 @@ import {
 } from './kernel.ts';
 import { type Limit, limitFor, neededFor, type StageOutcome, type Sysctl } from './limit.ts';
 import type { Loads } from './load.ts';
+import { ports, type Ports } from './quantities.ts';
 import { type TupleSpace, tupleSpacesFor } from './tuple-spaces.ts';
 
 export interface PortPlan extends StageOutcome {
@@ -16,13 +17,14 @@ export interface PortPlan extends StageOutcome {
   /** Source addresses in all, the pod's own included. */
   readonly addresses: number;
   /** Ports × addresses: the distinct source tuples that the pod can have. */
-  readonly sourceTuples: number;
+  readonly sourceTuples: Ports;
 }
 
 /** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
-export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): number => {
+const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): Ports => {
   const all = high - low + 1;
-  return all - (all % 2) - reserved.filter((port) => port >= low && port <= high).length;
+  const taken = reserved.filter((port) => port >= low && port <= high).length;
+  return ports(Math.max(0, all - (all % 2) - taken));
 };
 
 /** One choice of range and addresses, and what it gives each space. */
@@ -38,9 +40,9 @@ const capacityOf = (
 ): number => {
   const addresses = space.multipliedByAddresses ? choice.addresses : 1;
   if (space.kind === 'Explicit') return portsOfAnAddress * addresses;
-  const ports = portsIn(choice.range, context.reserved);
+  const inRange = portsIn(choice.range, context.reserved);
   const taken = space.kind === 'Early' ? 0 : Math.ceil(context.early / choice.addresses);
-  return Math.max(0, ports - taken) * addresses;
+  return Math.max(0, inRange - taken) * addresses;
 };
 
 interface Search {
@@ -57,24 +59,21 @@ const holds = (search: Search, choice: Choice, fast: boolean): boolean =>
     (space) => neededFor(space.terms) <= capacityOf(space, choice, search) * (fast ? space.fastShare : 1),
   );
 
-const fastWith = (search: Search, range: PortRange): boolean => holds(search, { range, addresses: 1 }, true);
-
 /**
- * The narrowest range that holds every space without reaching the cliff; where none does, the widest one with as few extra
- * addresses as avoid the cliff, or all that are allowed. Explicit ports come from no range.
+ * The narrowest range that holds every space; then as few addresses as avoid the cliff, or all that are allowed. The range is
+ * widened for need, not for speed: below it may be listeners that nobody declared. Explicit ports come from no range.
  */
 const choose = (search: Search): Choice => {
   const ranged = { ...search, spaces: search.spaces.filter(({ kind }) => kind !== 'Explicit') };
-  const range =
-    search.ranges.find((candidate) => fastWith(ranged, candidate)) ?? search.ranges.at(-1) ?? defaultPortRange;
+  const fits = search.ranges.find((range) => holds(ranged, { range, addresses: 1 }, false));
+  const range = fits ?? search.ranges.at(-1) ?? defaultPortRange;
   for (let addresses = 1; addresses < search.maximumAddresses; addresses += 1) {
     if (holds(search, { range, addresses }, true)) return { range, addresses };
   }
   return { range, addresses: search.maximumAddresses };
 };
 
-const searchFor = (demand: Demand, loads: Loads, seconds: number): Search => {
-  const spaces = tupleSpacesFor(loads, seconds);
+const searchFor = (demand: Demand, spaces: readonly TupleSpace[]): Search => {
   const multiplies = spaces.some((space) => space.multipliedByAddresses);
   const own = demand.pod.portRange;
   const start = own ?? defaultPortRange;
@@ -87,7 +86,7 @@ const searchFor = (demand: Demand, loads: Loads, seconds: number): Search => {
   };
 };
 
-const spaceLimit = (space: TupleSpace, search: Search, choice: Choice): Limit => {
+const spaceLimit = (space: TupleSpace, search: Search, choice: Choice & { readonly reuses: boolean }): Limit => {
   const before = { range: search.ranges[0] ?? defaultPortRange, addresses: 1 };
   return limitFor({
     stage: space.stage,
@@ -98,6 +97,7 @@ const spaceLimit = (space: TupleSpace, search: Search, choice: Choice): Limit =>
     terms: space.terms,
     capacity: capacityOf(space, before, search),
     raisable: capacityOf(space, choice, search),
+    isSet: choice.reuses && space.kind !== 'Early' && space.terms.rate > 0,
     concerns: space.concerns,
   });
 };
@@ -117,40 +117,49 @@ const portSysctls = (demand: Demand, search: Search, { range }: Choice): readonl
 };
 
 const cliffs = (search: Search, choice: Choice): readonly Assumption[] =>
-  search.spaces
-    .filter(({ terms, fastShare, ...space }) => {
-      const capacity = capacityOf({ terms, fastShare, ...space }, choice, search);
-      const needed = neededFor(terms);
-      return needed <= capacity && needed > capacity * fastShare;
-    })
-    .map((space) => ({
-      kind: 'KernelPortCliff',
-      subject: space.flow,
-      value: Math.floor(capacityOf(space, choice, search) * space.fastShare),
-    }));
+  search.spaces.flatMap((space) => {
+    const fast = Math.floor(capacityOf(space, choice, search) * space.fastShare);
+    const isPast = space.fastShare < 1 && neededFor(space.terms) > fast;
+    return isPast ? [{ kind: 'KernelPortCliff', subject: space.flow, value: fast }] : [];
+  });
+
+const explicitPorts = ({ outbound }: Loads): readonly Assumption[] => {
+  const explicit = outbound.find(({ flow }) => flow.binding === 'Explicit');
+  const mixed = explicit !== undefined && outbound.some(({ flow }) => flow.binding !== 'Explicit');
+  return mixed ? [{ kind: 'ExplicitPorts', subject: explicit.flow.name, value: 0 }] : [];
+};
+
+const portRangeOption = ({ outbound }: Loads, { kernelRelease }: NodeFacts): readonly Assumption[] =>
+  outbound
+    .filter(({ flow }) => flow.portSelection === 'Program' && kernelRelease === undefined)
+    .map(({ flow }) => ({ kind: 'PortRangeOption', subject: flow.name, value: 0 }));
 
 /**
  * Chooses range, addresses and, only where TIME_WAIT would not fit otherwise, tcp_tw_reuse. One source address to one
- * destination, 34,210 needed: the default 28,232 is too few, 55,296 hold it, half of 64,512 does not: the widest range.
+ * destination, 34,210 needed: the default 28,232 is too few, 10240 to 65535 has 55,296.
  */
 export const planPorts = (demand: Demand, loads: Loads, node: NodeFacts): PortPlan => {
-  const plain = searchFor(demand, loads, timeWaitSeconds);
+  const earlySeconds = timeWaitSeconds;
+  const plain = searchFor(demand, tupleSpacesFor(loads, { seconds: timeWaitSeconds, earlySeconds }, node));
+  const reuseHelps = plain.spaces.some(({ kind, terms }) => kind !== 'Early' && terms.rate > 0);
   const plainChoice = choose(plain);
-  const closes = loads.outbound.some((load) => load.flow.closedBy === 'Pod' && load.closesPerSecond > 0);
-  const reuses = closes && !demand.pod.hostNetwork && !holds(plain, plainChoice, false);
-  const search = reuses ? searchFor(demand, loads, reusedTimeWaitSeconds(node)) : plain;
+  const reuses = reuseHelps && !demand.pod.hostNetwork && !holds(plain, plainChoice, false);
+  const seconds = reusedTimeWaitSeconds(node);
+  const search = reuses ? searchFor(demand, tupleSpacesFor(loads, { seconds, earlySeconds }, node)) : plain;
   const choice = reuses ? choose(search) : plainChoice;
   const reuse: readonly Sysctl[] = reuses ? [{ name: 'net.ipv4.tcp_tw_reuse', value: '1', setBy: 'Agent' }] : [];
   return {
     range: choice.range,
     reserved: search.reserved,
     addresses: choice.addresses,
-    sourceTuples: portsIn(choice.range, search.reserved) * choice.addresses,
-    limits: search.spaces.map((space) => spaceLimit(space, search, choice)),
+    sourceTuples: ports(portsIn(choice.range, search.reserved) * choice.addresses),
+    limits: search.spaces.map((space) => spaceLimit(space, search, { ...choice, reuses })),
     sysctls: [...portSysctls(demand, search, choice), ...reuse],
     assumptions: [
       ...cliffs(search, choice),
-      ...(reuses ? [{ kind: 'TimestampsBothEnds', subject: '', value: reusedTimeWaitSeconds(node) } as const] : []),
+      ...explicitPorts(loads),
+      ...portRangeOption(loads, node),
+      ...(reuses ? [{ kind: 'TimestampsBothEnds', subject: '', value: seconds } as const] : []),
     ],
   };
 };

@@ -11,7 +11,6 @@ export type Ports = Quantity<'ports'>;
 export type Addresses = Quantity<'addresses'>;
 export type Bytes = Quantity<'bytes'>;
 export type Pages = Quantity<'pages'>;
-export type Entries = Quantity<'entries'>;
 
 const whole = (value: number): number => {
   if (!(value >= 0)) throw new RangeError(`a quantity must be 0 or more, not ${value}`);
@@ -24,4 +23,3 @@ export const ports = (value: number): Ports => whole(value) as Ports;
 export const addresses = (value: number): Addresses => whole(value) as Addresses;
 export const bytes = (value: number): Bytes => whole(value) as Bytes;
 export const pages = (value: number): Pages => whole(value) as Pages;
-export const entries = (value: number): Entries => whole(value) as Entries;

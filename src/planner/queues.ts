@@ -1,11 +1,11 @@
 import type { Demand, InboundFlow } from './demand.ts';
 import { assumedHandshakeSeconds, defaultSomaxconn } from './kernel.ts';
 import { type Limit, limitFor, noTerms, type StageOutcome, type Terms } from './limit.ts';
-import { type Load, type Loads, withHeadroom } from './load.ts';
+import { type Load, type Loads, rateWithHeadroom } from './load.ts';
 
 const openTerms = (demand: Demand, { flow }: Load<InboundFlow>, seconds: number): Terms => ({
   ...noTerms,
-  rate: withHeadroom(flow.opensPerSecond, demand.headroomPercent),
+  rate: rateWithHeadroom(flow.opensPerSecond, demand.headroomPercent),
   declaredRate: flow.opensPerSecond,
   seconds,
 });
@@ -60,7 +60,7 @@ export const planQueues = (demand: Demand, loads: Loads): StageOutcome => {
     assumptions: [
       ...syn
         .filter(({ status }) => status === 'Unknown')
-        .map(({ flow, capacity }) => ({ kind: 'SynCookies', subject: flow, value: capacity ?? 0 }) as const),
+        .map(({ flow, needed }) => ({ kind: 'SynCookies', subject: flow, value: needed }) as const),
       ...busy
         .filter(({ flow }) => flow.listenSockets > 1)
         .map(({ flow }) => ({ kind: 'EvenQueues', subject: flow.name, value: flow.listenSockets }) as const),

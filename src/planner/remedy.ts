@@ -1,5 +1,5 @@
 import type { Demand, Translator } from './demand.ts';
-import { amountText, bindingText, bytesText, numberText } from './explain.ts';
+import { amountText, bindingText, numberText } from './explain.ts';
 import type { Limit } from './limit.ts';
 
 /** The cheapest change that would lift a binding limit, with its number. */
@@ -20,32 +20,61 @@ const translatorOf = (demand: Demand, limit: Limit): Translator | undefined =>
     .find((flow) => flow.name === limit.flow)
     ?.path.find(({ name }) => name === limit.subject);
 
+/** Declared shares are of 100; an even share is of the number of targets. */
+const isSkewed = ({ terms }: Limit): boolean => terms.denominator === 100 && terms.numerator > 1;
+
+const spreadText = (limit: Limit): string =>
+  isSkewed(limit) ? 'spread the busiest target' : 'reach the destination at more addresses or ports';
+
+/** One pod alone, where that would fit and there are more. */
+const onePodPerNode = (demand: Demand, limit: Limit): string => {
+  const fits = limit.needed / limit.terms.sharers <= (limit.capacity ?? 0);
+  return limit.scope === 'Node' && demand.scale.podsPerNode > 1 && fits ? 'one pod per node, ' : '';
+};
+
 const translatorRemedy = (demand: Demand, limit: Limit): string => {
   const inbound = demand.inbound.some(({ name }) => name === limit.flow);
   if (inbound) {
     const ports = numberText(times(limit));
     return `let ${limit.subject} preserve the client's address, or serve on ${ports} ports or targets`;
   }
-  const translator = translatorOf(demand, limit);
-  const addresses = Math.ceil(limit.needed / Math.max(1, translator?.portsPerAddress ?? limit.capacity ?? 1));
-  const fewer = translator?.sharedBy === 'Node' && limit.terms.sharers > 1 ? 'one pod per node, ' : '';
-  const spread =
-    limit.terms.denominator === 1 ? 'reach the destination at more addresses or ports' : 'spread the busiest target';
-  return `${fewer}${countText(addresses, 'address', 'addresses')} for ${limit.subject}, or ${spread}`;
+  const perAddress = translatorOf(demand, limit)?.portsPerAddress ?? limit.capacity ?? 1;
+  const addresses = Math.ceil(limit.needed / Math.max(1, perAddress));
+  const fewer = onePodPerNode(demand, limit);
+  return `${fewer}${countText(addresses, 'address', 'addresses')} for ${limit.subject} that it uses evenly, or ${spreadText(limit)}`;
 };
 
+const bindsEarly = (demand: Demand, { concerns = [] }: Limit): boolean =>
+  concerns.length > 0 && concerns.every((index) => demand.outbound[index - demand.inbound.length]?.binding === 'Early');
+
 const portRemedy = (demand: Demand, limit: Limit): string => {
-  const flow = demand.outbound.find(({ name }) => name === limit.flow);
-  const parts = partsFor(limit);
-  if (flow?.binding === 'Early')
+  if (bindsEarly(demand, limit)) {
     return 'bind late (IP_BIND_ADDRESS_NO_PORT), so that every destination has the whole range';
-  if (limit.stage === 'Sidecar')
-    return `let the sidecar pass port ${limit.flow} by, or serve on ${numberText(times(limit))} ports`;
-  const targets = countText(parts, 'target', 'targets');
+  }
+  if (limit.stage === 'Sidecar') {
+    const port = demand.inbound.find(({ name }) => name === limit.flow)?.port ?? 0;
+    return `let connections to port ${port} pass the sidecar by, or serve on ${numberText(times(limit))} ports`;
+  }
+  const targets = countText(partsFor(limit), 'target', 'targets');
   return `spread the connections evenly over ${targets} (endpoints instead of the ClusterIP, more server ports), or over more pods`;
 };
 
+const clientRemedy = (demand: Demand, limit: Limit): string => {
+  const clients = demand.inbound.find(({ name }) => name === limit.flow)?.clients;
+  const addresses = numberText(Math.ceil(limit.needed / Math.max(1, clients?.portsPerAddress ?? 1)));
+  return `it binds in the clients, not here: a budget there for a wider port range, ${addresses} client addresses, or a second server port`;
+};
+
+const farEndRemedy = (limit: Limit): string => {
+  const more = isSkewed(limit)
+    ? 'spread the busiest address'
+    : `reach ${numberText(times(limit))} times as many addresses`;
+  return `let the far end take ${amountText(limit.needed, 'connections')} per address, or ${more}`;
+};
+
 const queueRemedy = (demand: Demand, limit: Limit): string => {
+  if (demand.pod.hostNetwork)
+    return `net.core.somaxconn of at least ${numberText(limit.needed)} on the nodes, and as long a listen backlog`;
   const sockets = demand.inbound.find(({ name }) => name === limit.flow)?.listenSockets ?? 1;
   const backlog = Math.ceil(limit.needed / sockets) - 1;
   return `raise the program's listen backlog to ${numberText(backlog)}, or accept on ${numberText(times(limit) * sockets)} SO_REUSEPORT sockets`;
@@ -53,14 +82,17 @@ const queueRemedy = (demand: Demand, limit: Limit): string => {
 
 const descriptorRemedy = (limit: Limit): string => {
   const processes = countText(partsFor(limit), 'process', 'processes');
+  const container = limit.subject === '' ? 'the first container' : `container ${limit.subject}`;
   const raise =
     limit.limit === 'fs.nr_open'
       ? `fs.nr_open of ${numberText(limit.needed)} on the nodes`
       : 'nodes where the agent may raise hard limits (CAP_SYS_RESOURCE)';
-  return `${processes} in container ${limit.subject === '' ? 'of the pod' : limit.subject}, or ${raise}`;
+  return `${processes} in ${container}, or ${raise}`;
 };
 
-export const remedyFor = (demand: Demand, limit: Limit): string => {
+const fewerPods = ({ scale }: Demand): string => (scale.podsPerNode > 1 ? ', or fewer planned pods per node' : '');
+
+const remedyFor = (demand: Demand, limit: Limit): string => {
   switch (limit.limit) {
     case 'RLIMIT_NOFILE':
     case 'fs.nr_open':
@@ -74,15 +106,15 @@ export const remedyFor = (demand: Demand, limit: Limit): string => {
     case 'TranslatorPorts':
       return translatorRemedy(demand, limit);
     case 'ClientPorts':
-      return `it binds in the clients, not here: a budget there for a wider port range, ${numberText(times(limit))} times as many clients, or a second server port`;
+      return clientRemedy(demand, limit);
     case 'MaxConnectionsPerAddress':
-      return `let the far end take ${amountText(limit.needed, 'connections')} per address, or reach ${numberText(times(limit))} times as many addresses`;
+      return farEndRemedy(limit);
     case 'MemoryLimit':
-      return `a memory limit of at least ${bytesText(limit.needed)} for container ${limit.subject}`;
+      return `a memory limit of at least ${numberText(limit.needed)} bytes for container ${limit.subject}`;
     case 'MemoryTotal':
-      return `nodes with more than ${bytesText(limit.needed)} of memory, or fewer planned pods per node`;
+      return `nodes with at least ${numberText(limit.needed)} bytes of memory${fewerPods(demand)}`;
     default:
-      return `${limit.limit} of at least ${numberText(limit.needed)} on the nodes, or fewer planned pods per node`;
+      return `${limit.limit} of at least ${numberText(limit.needed)} on the nodes${fewerPods(demand)}`;
   }
 };
 

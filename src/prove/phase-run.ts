@@ -72,10 +72,10 @@ interface Setting {
 }
 
 /** Descriptors that a process of this container has for connections, as the plan of the phase limits it. */
-const roomOf = ({ demand }: ProofState, index: number, { descriptors }: ContainerPlan): number => {
+const roomOf = ({ demand, mostNofile }: ProofState, index: number, { descriptors }: ContainerPlan): number => {
   const container = demand.containers[index];
   const limit = container?.softPlanned === false ? descriptors.hard : descriptors.soft;
-  return Math.max(0, limit - (container?.reservedDescriptors ?? 0));
+  return Math.max(0, Math.min(limit, mostNofile) - (container?.reservedDescriptors ?? 0));
 };
 
 /** The processes of one container; the first one listens, the others share its sockets. */

@@ -1,5 +1,6 @@
 import type { Demand } from '../planner/demand.ts';
 import { type Limit, limitFor, type LimitName, noTerms, type Stage } from '../planner/limit.ts';
+import { loadsFor } from '../planner/load.ts';
 import { bindingLimitOf, reachableConnections } from '../planner/reachable.ts';
 import type { ProofState } from './proof-state.ts';
 
@@ -68,10 +69,10 @@ const declaredLimits = ({ inbound, outbound }: Demand): readonly Limit[] =>
 
 /** What the planner says that this pod reaches on this machine, and what stops it. */
 export const predictionFor = ({ demand, plan }: ProofState): Reach => {
-  const flows = demand.inbound.length + demand.outbound.length;
+  const loads = loadsFor(demand);
   const limits = [...plan.limits, ...declaredLimits(demand)];
-  const reached = reachableConnections(limits, flows);
-  const binding = reached < plan.connections.declared ? bindingLimitOf(limits, flows) : undefined;
+  const reached = reachableConnections(limits, loads);
+  const binding = reached < plan.connections.declared ? bindingLimitOf(limits, loads) : undefined;
   if (binding === undefined) return { reached, stoppedBy: null };
   return { reached, stoppedBy: { stage: binding.stage, limit: binding.limit, errno: errnoFor(demand, binding) } };
 };

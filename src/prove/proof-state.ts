@@ -15,6 +15,8 @@ export interface ProofState {
   readonly phase: Phase;
   readonly demand: Demand;
   readonly plan: Plan;
+  /** The most descriptors that a process of this pod may have, whatever the plan gives it. */
+  readonly mostNofile: number;
   readonly sysctls: readonly PodSysctl[];
 }
 
@@ -99,6 +101,7 @@ const defaultState = ({ demand, facts, scale }: ProofInput): ProofState => {
     phase: 'before',
     demand: held,
     plan: plan(held, { ...facts, runtimeNofile: { soft, hard }, settableNofile: hard }),
+    mostNofile: hard,
     sysctls: [
       { name: 'net.ipv4.ip_local_port_range', value: `${range.low} ${range.high}` },
       { name: 'net.core.somaxconn', value: String(scaledCount(defaultSomaxconn, scale)) },
@@ -119,6 +122,7 @@ const plannedState = ({ demand, plan: whole, facts, scale }: ProofInput): ProofS
     phase: 'after',
     demand: held,
     plan: plan(held, { ...facts, runtimeNofile: { soft, hard }, settableNofile, nrOpen: settableNofile }),
+    mostNofile: settableNofile ?? Number.POSITIVE_INFINITY,
     sysctls: [
       ...whole.sysctls.filter(({ name }) => !isPortSetting(name) && name !== 'net.core.somaxconn'),
       { name: 'net.ipv4.ip_local_port_range', value: `${range.low} ${range.high}` },

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JsonPatchStep } from '../kube/client.ts';
+import type { JsonPatchStep } from '../kube/calls.ts';
 
 /** AdmissionReview admission.k8s.io/v1: what the API server asks and what it is answered. */
 
@@ -28,7 +28,7 @@ export const parseReview = (text: string): AdmissionRequest | undefined => {
   }
 };
 
-export interface Refusal {
+interface Refusal {
   readonly message: string;
   readonly causes: readonly { readonly field: string; readonly message: string }[];
 }

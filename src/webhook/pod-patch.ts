@@ -1,6 +1,6 @@
 import { planAnnotation } from '../api/names.ts';
 import { patchedSysctlsAnnotation, type PodManifest, type SysctlManifest } from '../api/observed-pod.ts';
-import type { JsonPatchStep } from '../kube/client.ts';
+import type { JsonPatchStep } from '../kube/calls.ts';
 
 /** What a pod is to have of us. */
 export interface PodChange {

@@ -7,25 +7,54 @@ const million = 1_048_576;
 const usual = { soft: 1024, hard: 524_288 };
 
 describe('nofileFor', () => {
+  const unlimited = { soft: 1024, hard: Infinity };
+  const low = { soft: 4096, hard: 8192 };
+  const none = undefined;
   test.each([
-    // what                                   planned            runtime  settable  cap      soft     hard
-    ['the plan is set', [600_000, 700_000], usual, million, million, [600_000, 700_000]],
-    ['the hard limit of the runtime is kept', [2000, 2000], usual, 524_288, million, [2000, 524_288]],
-    ['the soft limit of the runtime is kept', [2000, 2000], { soft: 4096, hard: 8192 }, 8192, million, [4096, 8192]],
-    ['what cannot be set is left at the most', [600_000, 600_000], usual, 524_288, million, [524_288, 524_288]],
-    ['the cap of the agent binds', [600_000, 600_000], usual, million, 550_000, [550_000, 550_000]],
-    ['a cap below the runtime lowers nothing', [600_000, 600_000], usual, million, 1000, [524_288, 524_288]],
+    // what                                 planned soft, hard; runtime, settable, cap of the agent        soft     hard
+    [
+      'the plan is set',
+      { planned: [600_000, 700_000], runtime: usual, settable: million, cap: million },
+      [600_000, 700_000],
+    ],
+    [
+      'the hard limit of the runtime stays',
+      { planned: [2000, 2000], runtime: usual, settable: 524_288, cap: million },
+      [2000, 524_288],
+    ],
+    [
+      'the soft limit of the runtime stays',
+      { planned: [2000, 2000], runtime: low, settable: 8192, cap: million },
+      [4096, 8192],
+    ],
+    [
+      'the most that can be set is set',
+      { planned: [600_000, 600_000], runtime: usual, settable: 524_288, cap: million },
+      [524_288, 524_288],
+    ],
+    [
+      'the cap of the agent binds',
+      { planned: [600_000, 600_000], runtime: usual, settable: million, cap: 550_000 },
+      [550_000, 550_000],
+    ],
+    [
+      'a low cap lowers nothing',
+      { planned: [600_000, 600_000], runtime: usual, settable: million, cap: 1000 },
+      [524_288, 524_288],
+    ],
     [
       'an unlimited runtime is bounded',
-      [2000, 2000],
-      { soft: 1024, hard: Infinity },
-      million,
-      million,
+      { planned: [2000, 2000], runtime: unlimited, settable: million, cap: million },
       [2000, million],
     ],
-    ['a runtime that is not known counts nothing', [2000, 3000], undefined, million, million, [2000, 3000]],
-  ] as const)('%s', (_, [plannedSoft, plannedHard], runtime, settable, cap, [soft, hard]) => {
-    expect(nofileFor({ soft: plannedSoft, hard: plannedHard }, { runtime, settable }, cap)).toEqual({ soft, hard });
+    [
+      'an unknown runtime counts nothing',
+      { planned: [2000, 3000], runtime: none, settable: million, cap: million },
+      [2000, 3000],
+    ],
+  ] as const)('%s', (_, { planned, runtime, settable, cap }, [soft, hard]) => {
+    const wanted = { soft: planned[0], hard: planned[1] };
+    expect(nofileFor(wanted, { runtime, settable }, cap)).toEqual({ soft, hard });
   });
 
   test('sets nothing where it is not known what can be set', () => {
@@ -55,18 +84,25 @@ describe('nofileFor', () => {
 describe('settableNofileFor', () => {
   const facts = { nrOpen: million, runtimeNofile: { soft: 524_288, hard: 524_288 } };
   test.each([
-    ['without the capability the hard limit binds', { ...facts, runtimeCanRaiseNofile: false }, undefined, 524_288],
-    ['with it fs.nr_open binds', { ...facts, runtimeCanRaiseNofile: true }, undefined, million],
+    [
+      'without the capability the hard limit binds',
+      { known: { ...facts, runtimeCanRaiseNofile: false }, sandbox: undefined },
+      524_288,
+    ],
+    ['with it fs.nr_open binds', { known: { ...facts, runtimeCanRaiseNofile: true }, sandbox: undefined }, million],
     [
       'the sandbox knows better than the runtime',
-      { ...facts, runtimeCanRaiseNofile: false },
-      { soft: 1, hard: 20_000 },
+      { known: { ...facts, runtimeCanRaiseNofile: false }, sandbox: { soft: 1, hard: 20_000 } },
       20_000,
     ],
-    ['a runtime that is not found can raise nothing', { nrOpen: million }, { soft: 1, hard: 20_000 }, 20_000],
-    ['of nothing known nothing follows', { nrOpen: million }, undefined, undefined],
-    ['without fs.nr_open nothing is safe', { runtimeNofile: usual }, undefined, undefined],
-  ])('%s', (_, known, sandbox, settable) => {
+    [
+      'a runtime that is not found can raise nothing',
+      { known: { nrOpen: million }, sandbox: { soft: 1, hard: 20_000 } },
+      20_000,
+    ],
+    ['of nothing known nothing follows', { known: { nrOpen: million }, sandbox: undefined }, undefined],
+    ['without fs.nr_open nothing is safe', { known: { runtimeNofile: usual }, sandbox: undefined }, undefined],
+  ])('%s', (_, { known, sandbox }, settable) => {
     expect(settableNofileFor(known, sandbox)).toBe(settable);
   });
 });

@@ -15,7 +15,7 @@ import { Verifier } from '../../src/agent/verify.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
-import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
+import type { NetworkNamespace } from '../linux/network-namespace.ts';
 import { makeSigner, namespace, sectionOf, type Signer } from './plans.ts';
 
 /** The agent without its loops, on this machine: what a runtime calls, and what comes of it. */
@@ -110,5 +110,3 @@ export const signedPod = (
   netns: Pick<NetworkNamespace, 'path'> | undefined,
   { sandboxPid, ...change }: Partial<PlanSection> & { readonly sandboxPid?: number } = {},
 ) => podIn(netns, signer.annotationOf(sectionOf(change)), sandboxPid);
-
-export { makeNetworkNamespace };

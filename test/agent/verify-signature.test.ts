@@ -19,31 +19,24 @@ describe('an annotation', () => {
   const tampered = genuine.replace('8039', '9039');
   const longName = 'x'.repeat(9000);
   test.each([
-    ['is changed by one digit', tampered, namespace, 'WrongSignature'],
-    ['was signed for another namespace', genuine, 'other', 'WrongSignature'],
-    ['is signed by somebody else', makeSigner().annotationOf(sectionOf()), namespace, 'WrongSignature'],
-    [
-      'has a signature that is none',
-      genuine.replace(/"signature":".*"/, '"signature":"AAAA"'),
-      namespace,
-      'WrongSignature',
-    ],
-    ['names a key that is unknown', webhook.annotationOf(sectionOf({ keyId: 'key-2' })), namespace, 'UnknownKey'],
-    ['names a key of the prototype', webhook.annotationOf(sectionOf({ keyId: '__proto__' })), namespace, 'UnknownKey'],
-    ['is longer than 8 KiB', genuine.replace('gateway', longName), namespace, 'TooLarge'],
-    ['is empty', '', namespace, 'NotJson'],
-    ['is no object', '[1, 2]', namespace, 'Malformed'],
-    ['has a field of its own', genuine.replace('{', '{"privileged":true,'), namespace, 'Malformed'],
-    ['is of another version', genuine.replace('"version":1', '"version":2'), namespace, 'Malformed'],
-    [
-      'has a path for a sysctl',
-      genuine.replace('net.core.somaxconn', 'net/../kernel/core_pattern'),
-      namespace,
-      'Malformed',
-    ],
-    ['is nested without end', '['.repeat(4000), namespace, 'NotJson'],
-  ])('that %s is rejected', (_, annotation, inNamespace, fault) => {
-    expect(judgePlan(annotation, inNamespace, keys)).toMatchObject({ state: 'Rejected', fault });
+    ['is changed by one digit', tampered, 'WrongSignature'],
+    ['is signed by somebody else', makeSigner().annotationOf(sectionOf()), 'WrongSignature'],
+    ['has a signature that is none', genuine.replace(/"signature":".*"/, '"signature":"AAAA"'), 'WrongSignature'],
+    ['names a key that is unknown', webhook.annotationOf(sectionOf({ keyId: 'key-2' })), 'UnknownKey'],
+    ['names a key of the prototype', webhook.annotationOf(sectionOf({ keyId: '__proto__' })), 'UnknownKey'],
+    ['is longer than 8 KiB', genuine.replace('gateway', longName), 'TooLarge'],
+    ['is empty', '', 'NotJson'],
+    ['is no object', '[1, 2]', 'Malformed'],
+    ['has a field of its own', genuine.replace('{', '{"privileged":true,'), 'Malformed'],
+    ['is of another version', genuine.replace('"version":1', '"version":2'), 'Malformed'],
+    ['has a path for a sysctl', genuine.replace('net.core.somaxconn', 'net/../kernel/core_pattern'), 'Malformed'],
+    ['is nested without end', '['.repeat(4000), 'NotJson'],
+  ])('that %s is rejected', (_, annotation, fault) => {
+    expect(judgePlan(annotation, namespace, keys)).toMatchObject({ state: 'Rejected', fault });
+  });
+
+  test('that was signed for another namespace is rejected', () => {
+    expect(judgePlan(genuine, 'other', keys)).toMatchObject({ state: 'Rejected', fault: 'WrongSignature' });
   });
 
   test('of any content is answered without throwing', () => {

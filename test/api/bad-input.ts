@@ -143,6 +143,13 @@ export const badInputs: readonly BadInput[] = [
     rule: 'must be an IP address',
   },
   {
+    name: 'an IPv6 address spelled in another way than the canonical one',
+    spec: outbound({ destination: { addresses: { ips: ['2001:0db8::1'], ports: [80] } } }),
+    field: 'spec.outbound[0].destination.addresses.ips[0]',
+    value: '2001:0db8::1',
+    rule: 'canonical form',
+  },
+  {
     name: 'a NAT without ports',
     spec: outbound({ path: [{ type: 'NAT', name: 'gw' }] }),
     field: 'spec.outbound[0].path[0]',

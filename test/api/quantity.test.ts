@@ -4,6 +4,7 @@ import { parseBytes } from '../../src/api/quantity.ts';
 
 it.each([
   ['0', 0],
+  ['0e999', 0],
   [0, 0],
   [1500, 1500],
   ['16Ki', 16_384],

@@ -42,7 +42,7 @@ test('a pod in a labelled namespace has the sysctls and a plan that verifies wit
 
   expect(pod.spec?.securityContext?.sysctls).toEqual(sysctls);
   expect(decoded).toMatchObject({
-    section: { budget: { name: 'gateway', generation: 1 }, containers: [{ name: 'program', soft: 49_564 }] },
+    section: { budget: { name: 'gateway', generation: 1 }, containers: [{ name: 'program', soft: 50_664 }] },
   });
   const { section, signature } = decoded as Exclude<typeof decoded, { fault: unknown }>;
   const spki = Buffer.from((await publicKeys(setting))?.[section.keyId] ?? '', 'base64');
@@ -118,7 +118,7 @@ test('a pod of the host’s network gets limits and no sysctls', async () => {
   const pod = await createPod(setting, { namespace: 'host', name: 'a', spec: { hostNetwork: true } });
 
   expect(pod.spec?.securityContext).toEqual({});
-  expect(decodeAnnotation(planOf(pod) ?? '')).toHaveProperty('section.containers.0.hard', 49_564);
+  expect(decodeAnnotation(planOf(pod) ?? '')).toHaveProperty('section.containers.0.hard', 50_664);
 });
 
 test('when the webhook is gone, pods start as Kubernetes would start them', async () => {

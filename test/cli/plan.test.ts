@@ -10,6 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const budget = (name: string, spec: string): string =>
   `apiVersion: connectionbudget.io/v1alpha1\nkind: ConnectionBudget\nmetadata: {name: ${name}}\nspec:\n  selector: {matchLabels: {app: x}}\n${spec}\n`;
+const bad = (name: string) => budget(name, '  inbound: [{name: in, port: 0, connections: 1}]');
 const small = budget('small', '  inbound: [{name: in, port: 80, connections: 1000}]');
 const huge = budget('huge', '  inbound: [{name: in, port: 80, connections: 2000000}]');
 const toService = (reachedBy: string): string =>
@@ -161,9 +162,46 @@ describe('bad input', () => {
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
+  it.each([
+    { metadata: '{name: x, labels: {a: 1}}', message: 'metadata.labels' },
+    { metadata: '{name: 5}', message: 'metadata.name: 5' },
+    { metadata: '{}', message: 'metadata.name: is required' },
+    { metadata: '{name: Foo Bar!}', message: 'metadata.name: "Foo Bar!": must be an RFC 1123 name' },
+  ])('a budget with metadata $metadata is refused, not passed over', ({ metadata, message }) => {
+    const malformed = small.replace('{name: small}', metadata);
+    const { status, stdout, stderr } = connectionBudget(['plan', '-f', '-'], `${malformed}---\n${small}`);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+
+  it.each(['a: *x', 'a: &a [b]\nc: {<<: *missing}'])(
+    'YAML that only fails when it is read whole is refused: %s',
+    (input) => {
+      const { status, stderr } = connectionBudget(['plan', '-f', '-'], input);
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/^-: is not YAML: .*[^:]\n$/);
+    },
+  );
+
+  it('every bad budget of a file is told', () => {
+    const { stderr } = connectionBudget(['plan', '-f', '-'], `${bad('one')}---\n${bad('two')}`);
+    expect(stderr.trim().split('\n')).toEqual([
+      expect.stringContaining('default/one'),
+      expect.stringContaining('default/two'),
+    ]);
+  });
+
+  it('an anchor and a merge key are what they stand for', () => {
+    const merged = small.replace(
+      '[{name: in, port: 80, connections: 1000}]',
+      '[{<<: &flow {name: in, port: 80}, connections: 1000}]',
+    );
+    expect(connectionBudget(['plan', '-f', '-'], merged).status).toBe(0);
+  });
+
   it('one bad budget among good ones leaves nothing on stdout', () => {
-    const bad = budget('bad', '  inbound: []');
-    expect(connectionBudget(['plan', '-f', '-', '-o', 'json'], `${small}---\n${bad}`)).toMatchObject({
+    const empty = budget('bad', '  inbound: []');
+    expect(connectionBudget(['plan', '-f', '-', '-o', 'json'], `${small}---\n${empty}`)).toMatchObject({
       status: 2,
       stdout: '',
     });

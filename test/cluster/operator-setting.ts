@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, beforeAll } from 'vitest';
 import { type InstallOptions, installOperator } from './install-operator.ts';
 import { type Cluster, clusterUp, kubectl } from './lab/cluster.ts';
 import { clusterDown } from './lab/cluster-down.ts';
@@ -13,30 +14,31 @@ const signal = new AbortController().signal;
 const onProgress = (message: string): void => console.error(message);
 export const progress = { signal, onProgress };
 
-export interface Setting {
-  readonly cluster: Cluster;
-  readonly takeDown: () => Promise<void>;
-}
-
-export const clusterWithOperator = async (
+/**
+ * For the whole of a test file: a cluster of its own with the operator, and the enabled namespace `planned`. `prepare` runs
+ * before the installation. Gives the cluster once the tests run.
+ */
+export const useClusterWithOperator = (
   options: InstallOptions,
   prepare: (cluster: Cluster) => Promise<void> = () => Promise.resolve(),
-): Promise<Setting> => {
-  const folder = await mkdtemp(join(tmpdir(), 'operator-'));
-  const dir = join(folder, 'cluster');
-  const takeDown = async (): Promise<void> => {
-    await clusterDown({ dir, ...progress });
-    await rm(folder, { recursive: true });
-  };
-  try {
-    const cluster = await clusterUp({ dir, ...progress });
+): (() => Cluster) => {
+  let folder = '';
+  let cluster: Cluster | undefined;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'operator-'));
+    cluster = await clusterUp({ dir: join(folder, 'cluster'), ...progress });
     await prepare(cluster);
     await installOperator(cluster, options, progress);
-    return { cluster, takeDown };
-  } catch (error) {
-    await takeDown();
-    throw error;
-  }
+    await enabledNamespace(cluster, 'planned');
+  }, 40 * 60_000);
+  afterAll(async () => {
+    await clusterDown({ dir: join(folder, 'cluster'), ...progress });
+    await rm(folder, { recursive: true });
+  }, 60_000);
+  return () => {
+    if (cluster === undefined) throw new Error('the cluster is there when the tests run');
+    return cluster;
+  };
 };
 
 const quickstart = new URL('../../examples/quickstart.yaml', import.meta.url);
@@ -95,7 +97,7 @@ export const applyBudget = async (
   await kubectl(cluster, ['apply', '-f', '-'], { signal, input: JSON.stringify(manifest) });
 };
 
-export const enabledNamespace = async (cluster: Cluster, name: string): Promise<void> => {
+const enabledNamespace = async (cluster: Cluster, name: string): Promise<void> => {
   const labels = { 'connectionbudget.io/enabled': 'true' };
   const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
   await kubectl(cluster, ['apply', '-f', '-'], { signal, input: JSON.stringify(manifest) });

@@ -29,7 +29,7 @@ const podList = z.object({
   ),
 });
 
-export const runningPod = async (cluster: Cluster, { namespace, app }: ProbePod, signal: AbortSignal) => {
+const runningPod = async (cluster: Cluster, { namespace, app }: ProbePod, signal: AbortSignal) => {
   const text = await kubectl(cluster, ['get', 'pods', '-n', namespace, '-l', `app=${app}`, '-o', 'json'], { signal });
   const pods = podList.parse(JSON.parse(text)).items;
   return pods.find(({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined);

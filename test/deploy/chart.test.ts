@@ -120,6 +120,12 @@ test('the agent has its four capabilities and nothing else of a privileged conta
   expect(at(agent, 'spec.template.spec.hostIPC')).toBeUndefined();
 });
 
+test('of what the agent sees of its node only /proc can be written', () => {
+  const mounts = at(find(defaults, 'DaemonSet', 'connectionbudget-agent'), `${container}.volumeMounts`);
+  const writable = (mounts as readonly unknown[]).filter((mount) => at(mount, 'readOnly') !== true);
+  expect(writable).toEqual([{ name: 'proc', mountPath: '/host/proc' }]);
+});
+
 test('every privilege of the agent has its reason in docs/security.md', async () => {
   const security = await readFile(`${chartFolder}/../../docs/security.md`, 'utf8');
   const agent = find(defaults, 'DaemonSet', 'connectionbudget-agent');

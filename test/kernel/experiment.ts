@@ -24,6 +24,7 @@ export const stateOf = (demand: Demand, nofile = 1024): ProofState => {
     phase: 'after',
     demand,
     plan: planned,
+    mostNofile: nofile,
     sysctls: [...planned.sysctls, { name: 'net.ipv4.ip_local_port_range', value: `${low} ${high}` }],
   };
 };

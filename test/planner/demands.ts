@@ -42,6 +42,8 @@ export const outbound = (changes: Partial<OutboundFlow> = {}): OutboundFlow => (
   targets: [],
   largestSharePercent: undefined,
   maxConnectionsPerAddress: undefined,
+  farEndAddresses: changes.destinationAddresses ?? 1,
+  farEndKeys: [],
   ...changes,
 });
 

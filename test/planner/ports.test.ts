@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Demand, OutboundFlow } from '../../src/planner/demand.ts';
+import type { Demand, NodeFacts, OutboundFlow } from '../../src/planner/demand.ts';
 import type { Limit } from '../../src/planner/limit.ts';
 import { type Plan, plan } from '../../src/planner/plan.ts';
 import { demand, inbound, outbound } from './demands.ts';
@@ -14,25 +14,41 @@ const sysctl = (result: Plan, name: string): string | undefined =>
   result.sysctls.find((entry) => entry.name === name)?.value;
 const range = 'net.ipv4.ip_local_port_range';
 
+const assumed = (node?: NodeFacts) =>
+  plan(demand({ outbound: [outbound({ portSelection: 'Program' })] }), node).assumptions.map(({ kind }) => kind);
+
 describe('one source address to one target', () => {
   // P = high − low + 1: 60999 − 32768 + 1 = 28,232; 65535 − 10240 + 1 = 55,296; 65535 − 1024 + 1 = 64,512.
   it.each([
-    { connections: 26_820, picks: 'Program', value: undefined, why: '95 % of 28,232 is 26,820.4' },
-    { connections: 26_821, picks: 'Program', value: '10240 65535', why: 'past 95 % of the default range' },
-    { connections: 52_531, picks: 'Program', value: '10240 65535', why: '95 % of 55,296 is 52,531.2' },
-    { connections: 52_532, picks: 'Program', value: '1024 65535', why: 'past 95 % of the next range' },
-    { connections: 14_116, picks: 'Kernel', value: undefined, why: 'half of 28,232, before the cliff' },
-    { connections: 14_117, picks: 'Kernel', value: '10240 65535', why: 'past the cliff of the default range' },
-    { connections: 27_648, picks: 'Kernel', value: '10240 65535', why: 'half of 55,296' },
-    { connections: 32_256, picks: 'Kernel', value: '1024 65535', why: 'half of 64,512' },
+    { connections: 28_232, value: undefined },
+    { connections: 28_233, value: '10240 65535' },
+    { connections: 55_296, value: '10240 65535' },
+    { connections: 55_297, value: '1024 65535' },
+  ])('$connections connections get the range $value, as far as needed', ({ connections, value }) => {
+    const result = planned({ connections });
+    expect(sysctl(result, range)).toBe(value);
+    expect(result.feasible).toBe(true);
+  });
+
+  // Half of the range where the kernel picks the port, 95 % where the program does with IP_LOCAL_PORT_RANGE.
+  it.each([
+    { connections: 14_116, picks: 'Kernel', kernelRelease: '6.18.0', fast: undefined },
+    { connections: 14_117, picks: 'Kernel', kernelRelease: '6.18.0', fast: 14_116 },
+    { connections: 26_820, picks: 'Program', kernelRelease: '6.8.0', fast: undefined },
+    { connections: 26_821, picks: 'Program', kernelRelease: '6.8.0', fast: 26_820 },
+    { connections: 26_820, picks: 'Program', kernelRelease: '6.7.12-cloud', fast: 14_116 },
   ] as const)(
-    '$connections connections, ports picked by $picks, get the range $value ($why)',
-    ({ connections, picks, value }) => {
-      const result = planned({ connections, portSelection: picks });
-      expect(sysctl(result, range)).toBe(value);
-      expect(result.feasible).toBe(true);
+    '$connections picked by $picks on $kernelRelease: fast up to $fast',
+    ({ connections, picks, kernelRelease, fast }) => {
+      const result = plan(demand({ outbound: [outbound({ connections, portSelection: picks })] }), { kernelRelease });
+      expect(result.assumptions.find(({ kind }) => kind === 'KernelPortCliff')?.value).toBe(fast);
     },
   );
+
+  it('the option that a program uses is an assumption where no kernel is known', () => {
+    expect(assumed()).toContain('PortRangeOption');
+    expect(assumed({ kernelRelease: '6.18.0' })).not.toContain('PortRangeOption');
+  });
 
   it('holds 64,512 and not one more', () => {
     expect(planned({ connections: 64_512 }).feasible).toBe(true);
@@ -87,6 +103,27 @@ describe('several targets', () => {
     expect(result.connections.reachable).toBe(64_512);
   });
 
+  it('what lingers of each counts with its own share of the target', () => {
+    const churning = outbound({ name: 'a', connections: 1000, closesPerSecond: 600, targets: ['T'] });
+    const steady = outbound({ name: 'b', connections: 60_000, destinationAddresses: 2, targets: ['T', 'U'] });
+    const result = plan(demand({ outbound: [churning, steady] }));
+    // At T: 1,000 + 30,000 live; without reuse 600 × 61 = 36,600 more would be 67,600 > 64,512, so it is reused after 2 s.
+    expect(sysctl(result, 'net.ipv4.tcp_tw_reuse')).toBe('1');
+    expect(portLimits(result).find(({ flow }) => flow === '')?.needed).toBe(31_000 + 600 * 2);
+  });
+
+  it('two flows with explicit ports to one target share its 65,535', () => {
+    const flows = ['a', 'b'].map((name) =>
+      outbound({ name, connections: 40_000, binding: 'Explicit', targets: ['T'] }),
+    );
+    expect(plan(demand({ outbound: flows })).bindingLimit).toMatchObject({
+      limit: 'SourcePorts',
+      flow: '',
+      capacity: 65_535,
+      needed: 80_000,
+    });
+  });
+
   it('two flows to different targets do not', () => {
     const flows = ['a', 'b'].map((name) => outbound({ name, connections: 40_000, targets: [`${name}:80`] }));
     expect(plan(demand({ outbound: flows })).feasible).toBe(true);
@@ -119,6 +156,16 @@ describe('ports that nobody may use', () => {
       { pod: { hostNetwork: false, declaredPorts: [15_000], portRange: undefined, kubeletReservesPorts: false } },
     );
     expect(result.sysctls).toContainEqual({ name: 'net.ipv4.ip_local_reserved_ports', value: '15000', setBy: 'Agent' });
+  });
+
+  it('a range of which every port is reserved holds nothing', () => {
+    const pod = {
+      hostNetwork: false,
+      declaredPorts: [20_000],
+      portRange: { low: 20_000, high: 20_000 },
+      kubeletReservesPorts: true,
+    };
+    expect(planned({ connections: 1 }, { pod }).bindingLimit).toMatchObject({ capacity: 0 });
   });
 
   it('an odd number of ports counts as one less', () => {
@@ -215,6 +262,17 @@ describe('TIME_WAIT', () => {
 
   it('does not when the peer closes first', () => {
     expect(portLimit(planned({ connections: 1000, closesPerSecond: 100, closedBy: 'Peer' }))?.needed).toBe(1000);
+  });
+
+  it('is never reused by bind(address, 0)', () => {
+    const result = planned({ connections: 1000, closesPerSecond: 5000, binding: 'Early' });
+    expect(sysctl(result, 'net.ipv4.tcp_tw_reuse')).toBeUndefined();
+    expect(result.bindingLimit).toMatchObject({ needed: 1000 + 5000 * 61 });
+  });
+
+  it('a space that fits because of reuse is Raised, not Sufficient', () => {
+    const result = planned({ connections: 10_000, closesPerSecond: 1000 }); // 10,000 + 61,000 > 64,512
+    expect(portLimit(result)).toMatchObject({ status: 'Raised', needed: 12_000, capacity: 28_232 });
   });
 
   it('is reused only where it would not fit otherwise', () => {

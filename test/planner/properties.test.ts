@@ -155,11 +155,11 @@ describe('any demand of one flow', () => {
   it('with headroom is the demand of so many more connections', () => {
     fc.assert(
       fc.property(inboundFlow, fc.integer({ min: 0, max: 1000 }), (flow, headroomPercent) => {
-        const with_ = plan(demand({ inbound: [{ ...flow, closesPerSecond: 0 }], headroomPercent }));
+        const padded = plan(demand({ inbound: [{ ...flow, closesPerSecond: 0 }], headroomPercent }));
         const connections = Math.ceil((flow.connections * (100 + headroomPercent)) / 100);
-        const without = plan(demand({ inbound: [{ ...flow, closesPerSecond: 0, connections }] }));
-        expect(with_.limits.map(({ needed }) => needed)).toEqual(without.limits.map(({ needed }) => needed));
-        expect(with_.feasible).toBe(without.feasible);
+        const larger = plan(demand({ inbound: [{ ...flow, closesPerSecond: 0, connections }] }));
+        expect(padded.limits.map(({ needed }) => needed)).toEqual(larger.limits.map(({ needed }) => needed));
+        expect(padded.feasible).toBe(larger.feasible);
       }),
     );
   });

@@ -17,6 +17,9 @@ const accepting = (flow: Partial<InboundFlow>, rest: Partial<Demand> = {}, node?
 const opening = (flow: Partial<OutboundFlow>, rest: Partial<Demand> = {}, node?: NodeFacts): Plan =>
   plan(demand({ outbound: [outbound({ destinationAddresses: 1000, ...flow })], ...rest }), node);
 
+const holding = (memoryLimitBytes: number) =>
+  accepting({ connections: 1000 }, { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] });
+
 describe('descriptors', () => {
   // connections ÷ processes × per connection + reserved
   it.each<{ container: Partial<ContainerDemand>; connections: number; needed: number }>([
@@ -69,8 +72,21 @@ describe('descriptors', () => {
       capacity: 20_000,
       needed: 30_064,
     });
-    expect(result.containers[0]?.descriptors).toEqual({ soft: 20_000, hard: 20_000 });
     expect(result.connections.reachable).toBe(19_936);
+  });
+
+  it('the limits of a pod do not depend on the node that it happens to run on', () => {
+    const small = { nrOpen: 1_048_576, settableNofile: 20_000, runtimeNofile: { soft: 20_000, hard: 20_000 } };
+    expect(accepting({ connections: 30_000 }, {}, small).containers).toEqual(
+      accepting({ connections: 30_000 }).containers,
+    );
+  });
+
+  it('no more than fs.nr_open is ever asked for', () => {
+    expect(accepting({ connections: 2_000_000 }).containers[0]?.descriptors).toEqual({
+      soft: 1_048_576,
+      hard: 1_048_576,
+    });
   });
 
   it('each container is bound by its own flows', () => {
@@ -84,6 +100,40 @@ describe('descriptors', () => {
       }),
     );
     expect(result.containers.map(({ descriptors }) => descriptors.soft)).toEqual([5064, 7064]);
+  });
+
+  it('what two containers reach is bounded by both together', () => {
+    const flows = [0, 0, 1, 1].map((owner, index) =>
+      inbound({ name: `f${index}`, port: 1 + index, container: owner, connections: 600_000 }),
+    );
+    const result = plan(demand({ containers: [container({ name: 'a' }), container({ name: 'b' })], inbound: flows }));
+    expect(result.connections.reachable).toBe(2 * (1_048_576 - 64));
+  });
+
+  it('beside a flow that is bound, one that nothing bounds counts with what it declares', () => {
+    const result = plan(
+      demand({ inbound: [inbound({ connections: 100 })], outbound: [outbound({ connections: 100_000 })] }),
+    );
+    expect(result.connections).toMatchObject({ declared: 100_100, reachable: 64_512 + 100 });
+    expect(result.bindingLimit).toMatchObject({ limit: 'net.ipv4.ip_local_port_range', flow: 'out' });
+  });
+
+  it('of two limits the one that lets fewer connections through binds, whatever flows it concerns', () => {
+    const pod = {
+      hostNetwork: false,
+      declaredPorts: [],
+      portRange: { low: 40_000, high: 44_999 },
+      kubeletReservesPorts: true,
+    };
+    const flows = { inbound: [inbound({ connections: 100 })], outbound: [outbound({ connections: 25_000 })] };
+    const result = plan(demand({ ...flows, pod }), { nrOpen: 1_048_576, settableNofile: 20_000 });
+    expect(result.bindingLimit).toMatchObject({ limit: 'net.ipv4.ip_local_port_range', capacity: 5000 });
+  });
+
+  it('a node that says nothing of fs.nr_open leaves it open', () => {
+    const result = accepting({ connections: 2_000_000 }, {}, {});
+    expect(result.containers[0]?.descriptors.hard).toBe(2_000_064);
+    expect(result).toMatchObject({ feasible: true, connections: { reachable: 2_000_000 } });
   });
 
   it('a sidecar that the budget lists holds two descriptors per connection', () => {
@@ -156,11 +206,6 @@ describe('memory', () => {
   });
 
   it('the program and the kernel are held against the limit of the container', () => {
-    const holding = (memoryLimitBytes: number) =>
-      accepting(
-        { connections: 1000 },
-        { containers: [container({ memoryPerConnectionBytes: 16_384, memoryLimitBytes })] },
-      );
     expect(holding(20_399_000).feasible).toBe(true); // 1,000 × (4,015 + 16,384)
     expect(holding(20_398_999).bindingLimit).toMatchObject({ limit: 'MemoryLimit', needed: 20_399_000, unit: 'bytes' });
     expect(holding(20_398_999).connections.reachable).toBe(999);
@@ -168,6 +213,38 @@ describe('memory', () => {
 });
 
 describe('tables of the node', () => {
+  it('a rate is not rounded before it lingers: 1/s and 10 % are 132 entries in 120 s', () => {
+    const result = opening({ connections: 1, closesPerSecond: 1 }, { headroomPercent: 10 });
+    expect(result.nodeMinimums).toContainEqual({ name: 'net.netfilter.nf_conntrack_max', minimum: 2 + 132 });
+  });
+
+  it('two descriptors per connection halve what fits into fs.file-max', () => {
+    const containers = [container({ descriptorsPerConnection: 2 })];
+    const result = accepting({ connections: 100_000 }, { containers }, { fileMax: 150_000 });
+    expect(result.connections.reachable).toBe((150_000 - 64) / 2);
+  });
+
+  it('the sockets of a sidecar are files and watches of the node too', () => {
+    const path: readonly Translator[] = [
+      {
+        type: 'Sidecar',
+        name: 'proxy',
+        addresses: 1,
+        portsPerAddress: undefined,
+        sharedBy: 'Pod',
+        lingerSeconds: 0,
+        idleTimeoutSeconds: undefined,
+      },
+    ];
+    const result = accepting({ connections: 1000, path });
+    expect(result.nodeMinimums).toContainEqual({ name: 'fs.file-max', minimum: 3064 });
+    expect(result.nodeMinimums).toContainEqual({ name: 'fs.epoll.max_user_watches', minimum: 3000 });
+  });
+
+  it('a conntrack maximum of 0 is no limit', () => {
+    expect(accepting({ connections: 1000 }, {}, { conntrackMax: 0 }).feasible).toBe(true);
+  });
+
   it('conntrack counts every planned pod and what lingers for 120 s', () => {
     const result = opening(
       { connections: 1000, closesPerSecond: 10, closedBy: 'Peer' },
@@ -200,83 +277,5 @@ describe('tables of the node', () => {
   ])('$queued queued bytes take $pages pages of tcp_mem', ({ queued, pages }) => {
     const result = accepting({ connections: 1000 }, { queuedReceiveBytes: queued });
     expect(result.nodeMinimums.find(({ name }) => name === 'net.ipv4.tcp_mem')?.minimum).toBe(pages);
-  });
-});
-
-describe('the path', () => {
-  const nat = (changes: Partial<Translator>): readonly Translator[] => [
-    {
-      type: 'NAT',
-      name: 'gw',
-      addresses: 1,
-      portsPerAddress: 1000,
-      sharedBy: 'Cluster',
-      lingerSeconds: 0,
-      idleTimeoutSeconds: undefined,
-      ...changes,
-    },
-  ];
-  const one = { destinationAddresses: 1, connections: 500 };
-
-  it.each([
-    { sharedBy: 'Pod', needed: 500, feasible: true },
-    { sharedBy: 'Node', needed: 1000, feasible: true },
-    { sharedBy: 'Cluster', needed: 3000, feasible: false },
-  ] as const)('a translator shared by the $sharedBy needs $needed ports', ({ sharedBy, needed, feasible }) => {
-    const result = opening(
-      { ...one, path: nat({ sharedBy }) },
-      { scale: { pods: 6, podsPerNode: 2, surgePercent: 0 } },
-    );
-    expect(limitOf(result, 'TranslatorPorts')).toMatchObject({ stage: 'NAT', needed, capacity: 1000 });
-    expect(result.feasible).toBe(feasible);
-  });
-
-  it('what lingers in a translator takes ports too', () => {
-    const result = opening({ ...one, closesPerSecond: 10, closedBy: 'Peer', path: nat({ lingerSeconds: 60 }) });
-    expect(result.bindingLimit).toMatchObject({ needed: 1100, capacity: 1000 });
-    expect(result.connections.reachable).toBe(400);
-  });
-
-  it('a load balancer that keeps the client address has no ports of its own', () => {
-    const path = nat({ type: 'LoadBalancer', portsPerAddress: undefined });
-    expect(limitOf(accepting({ connections: 100_000, path }), 'TranslatorPorts')).toBeUndefined();
-  });
-
-  it('clients that close first keep their ports for 61 s', () => {
-    const clients = { addresses: 2, portsPerAddress: 1000 };
-    expect(limitOf(accepting({ clients, closesPerSecond: 10 }), 'ClientPorts')).toMatchObject({
-      needed: 1610,
-      capacity: 2000,
-    });
-    expect(limitOf(accepting({ clients, closesPerSecond: 10, closedBy: 'Pod' }), 'ClientPorts')?.needed).toBe(1000);
-  });
-
-  it.each([
-    { addresses: 10, ports: 4, share: undefined, needed: 300 }, // 3 pods × 1,000 ÷ 10
-    { addresses: 10, ports: 4, share: 20, needed: 600 }, // 3 pods × 20 %
-  ])(
-    'the far end with $addresses addresses and a share of $share takes $needed per address',
-    ({ addresses, ports, share, needed }) => {
-      const flow = {
-        destinationAddresses: addresses,
-        destinationPorts: ports,
-        largestSharePercent: share,
-        maxConnectionsPerAddress: 599,
-      };
-      const result = opening(flow, { scale: { pods: 3, podsPerNode: 1, surgePercent: 0 } });
-      expect(limitOf(result, 'MaxConnectionsPerAddress')?.needed).toBe(needed);
-      expect(result.feasible).toBe(needed <= 599);
-    },
-  );
-
-  it.each([
-    { idle: 350, keepalive: '210' },
-    { idle: 100, keepalive: '25' }, // a lost probe is repeated after 75 s
-    { idle: 60, keepalive: '36' },
-    { idle: 1, keepalive: '1' },
-  ])('an idle timeout of $idle s sets tcp_keepalive_time to $keepalive s', ({ idle, keepalive }) => {
-    const result = opening({ ...one, path: nat({ idleTimeoutSeconds: idle }) });
-    expect(result.sysctls).toContainEqual({ name: 'net.ipv4.tcp_keepalive_time', value: keepalive, setBy: 'Agent' });
-    expect(result.assumptions).toContainEqual({ kind: 'KeepaliveAsked', subject: 'out', value: idle });
   });
 });

@@ -18,7 +18,7 @@ export const outboundBudget = (rest: { readonly name?: string; readonly spec?: o
     selector: { matchLabels: { app: 'gateway' } },
     inbound: [{ name: 'mqtt', port: 11883, connections: 20000, peakOpensPerSecond: 6000, listen: { backlog: 16384 } }],
     outbound: [
-      { name: 'broker', connections: 25000, destination: { addresses: { ips: ['198.51.100.7'], ports: [1883] } } },
+      { name: 'broker', connections: 26000, destination: { addresses: { ips: ['198.51.100.7'], ports: [1883] } } },
     ],
     ...rest.spec,
   },

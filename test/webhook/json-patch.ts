@@ -1,4 +1,4 @@
-import type { JsonPatchStep } from '../../src/kube/client.ts';
+import type { JsonPatchStep } from '../../src/kube/calls.ts';
 
 type Json = Record<string, unknown>;
 

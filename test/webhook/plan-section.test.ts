@@ -17,8 +17,8 @@ const withSysctl = (name: string, value: string): PodManifest => ({
 test('the section has the limits of the pod’s first container, the agent’s sysctls and the flows', () => {
   const { section, kubeletSysctls } = planned(program);
 
-  // (20,000 + 25,000) × 1.1 + 64 descriptors
-  expect(section.containers).toEqual([{ name: 'program', soft: 49_564, hard: 49_564 }]);
+  // (20,000 + 26,000) × 1.1 + 64 descriptors
+  expect(section.containers).toEqual([{ name: 'program', soft: 50_664, hard: 50_664 }]);
   expect(section.sysctls).toEqual({ 'net.core.somaxconn': '6599' });
   expect(section.portRange).toEqual({ low: 10_240, high: 65_535 });
   expect(section.flows).toEqual([

@@ -73,6 +73,8 @@ spec:
 image: {{ include "connectionbudget.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args:
+  # A small young generation: the agent is mostly idle, and this saves it a tenth of its memory.
+  - --max-semi-space-size=1
   - /app/agent.js
   - --port=8081
   - --log-level={{ $agent.logLevel }}
@@ -119,7 +121,7 @@ securityContext:
   seccompProfile: {{- toYaml $agent.seccompProfile | nindent 4 }}
   appArmorProfile: {{- toYaml $agent.appArmorProfile | nindent 4 }}
 volumeMounts:
-  - {name: nri, mountPath: {{ $agent.nriDirectory }}}
+  - {name: nri, mountPath: {{ $agent.nriDirectory }}, readOnly: true}
   - {name: proc, mountPath: /host/proc}
   {{- range $index, $directory := $agent.netnsDirectories }}
   - {name: netns-{{ $index }}, mountPath: {{ $directory }}, mountPropagation: HostToContainer, readOnly: true}

@@ -1,0 +1,81 @@
+import type { ConnectionNodeStatus } from '../api/connection-node.ts';
+import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
+import type { NamespaceWorker } from '../linux/namespace-worker.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
+import type { AgentOptions } from './agent-options.ts';
+import type { Host } from './host.ts';
+import { KeyDirectory } from './key-directory.ts';
+import { NodeView } from './node-view.ts';
+import { PlannedPods } from './planned-pods.ts';
+import { Publisher } from './publish.ts';
+import { statusFor } from './report.ts';
+import { Verifier } from './verify.ts';
+
+/** The parts of a running agent. */
+export interface Agent {
+  readonly options: AgentOptions;
+  readonly logger: Logger;
+  readonly metrics: AgentMetrics;
+  readonly host: Host;
+  readonly node: NodeView;
+  readonly keys: KeyDirectory;
+  readonly pods: PlannedPods;
+  readonly verifier: Verifier;
+  readonly publisher: Publisher;
+  /** Settles when the pods that were there have been looked at. */
+  readonly firstSight: PromiseWithResolvers<void>;
+  readonly onError: (error: unknown) => void;
+}
+
+export interface Machinery {
+  readonly procRoot: string;
+  readonly worker: NamespaceWorker;
+  readonly writer: ConnectionNodeWriter;
+  readonly metrics: Metrics;
+}
+
+/** Nothing runs yet. */
+export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
+  const { logger, caps, nodeName } = options;
+  const metrics = agentMetrics(registry);
+  const onError = (error: unknown): void => {
+    metrics.countError(error);
+    logger.warn({ error }, 'something on this node could not be done');
+  };
+  const notify = (): void => publisher.notify();
+  const node = new NodeView(notify);
+  const pods = new PlannedPods(notify);
+  const keys = new KeyDirectory(options.keysDirectory, onError);
+  const host: Host = { procRoot, worker, caps, facts: () => node.facts, nodeNetnsPath: () => node.netnsPath };
+  const publisher = new Publisher({
+    read: () => readStatus({ options, node, pods, keys, metrics }),
+    write: (status, signal) => writer.write(nodeName, status, { signal }),
+    onWrite: (error) => {
+      metrics.countWrite(error !== undefined);
+      if (error !== undefined) logger.warn({ error }, 'the ConnectionNode was not written');
+    },
+    timing: options.timing.publish,
+  });
+  const verifier = new Verifier(pods, host, onError);
+  const firstSight = Promise.withResolvers<void>();
+  return { options, logger, metrics, host, node, keys, pods, verifier, publisher, firstSight, onError };
+}
+
+function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'metrics'>): ConnectionNodeStatus {
+  const { options, node, pods, keys, metrics } = agent;
+  const status = statusFor({
+    version: options.version,
+    runtime: node.runtime,
+    isConnected: node.isSynchronized,
+    keyIds: keys.keyIds,
+    facts: node.facts,
+    sandboxNofile: node.sandboxNofile,
+    maximumNofile: options.caps.maximumNofile,
+    pods: pods.all(),
+  });
+  metrics.seePods(status.pods);
+  metrics.seeRuntime(node.isSynchronized);
+  return status;
+}

@@ -1,0 +1,167 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
+import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
+import { connectionNodeCrd } from '../../src/api/crd.ts';
+import { group, nodePlural, version } from '../../src/api/names.ts';
+import type { KubeObject, Resource } from '../../src/kube/resources.ts';
+import { readNofile } from '../../src/linux/rlimits.ts';
+import { podIn, sysctlIn } from '../agent/node-setting.ts';
+import { makeSigner, sectionOf } from '../agent/plans.ts';
+import { startShell } from '../linux/child-program.ts';
+import { makeNetworkNamespace } from '../linux/network-namespace.ts';
+import { buildRuntime, Runtime } from '../nri/runtime.ts';
+import { call, useKubeSetting } from './kube-setting.ts';
+
+const setting = useKubeSetting();
+const program = new URL('../../src/bin/agent.ts', import.meta.url).pathname;
+const signer = makeSigner();
+const nodeName = 'node-1';
+
+interface ConnectionNode extends KubeObject {
+  readonly status?: unknown;
+}
+const kind = 'ConnectionNode';
+const connectionNodes: Resource<ConnectionNode> = { group, version, kind, plural: nodePlural, namespaced: false };
+
+beforeAll(async () => {
+  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+  await setting.direct.transport.send({ method: 'POST', path, body: connectionNodeCrd() }, call);
+});
+
+interface Line {
+  readonly message: string;
+  readonly port?: number;
+}
+
+interface AgentProcess {
+  readonly child: ChildProcess;
+  readonly socketPath: string;
+  readonly ready: () => Promise<string>;
+  readonly metrics: () => Promise<string>;
+}
+
+/** The agent as it runs in its container; what plays the runtime is found by its name. */
+async function startAgent(kubeconfig: string): Promise<AgentProcess> {
+  const folder = await mkdtemp(join(tmpdir(), 'agent-'));
+  const socketPath = join(folder, 'nri.sock');
+  await mkdir(join(folder, 'keys'));
+  await writeFile(join(folder, 'keys', 'key-1'), signer.published);
+  const flags = {
+    'node-name': nodeName,
+    'nri-socket': socketPath,
+    'keys-directory': join(folder, 'keys'),
+    'runtime-names': 'adaptation',
+    kubeconfig,
+    port: '0',
+  };
+  const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines: Line[] = [];
+  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line) as Line));
+  const exited = once(child, 'exit');
+  onTestFinished(async () => {
+    child.kill('SIGKILL');
+    await exited;
+    await rm(folder, { recursive: true });
+  });
+  const get = async (path: string): Promise<string> => {
+    const port = lines.find(({ message }) => message === 'started')?.port;
+    return port === undefined ? '' : (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+  };
+  return { child, socketPath, ready: () => get('/readyz'), metrics: () => get('/metrics') };
+}
+
+async function startRuntime({ socketPath, ready }: AgentProcess): Promise<Runtime> {
+  const runtime = new Runtime(await buildRuntime(), socketPath);
+  onTestFinished(() => runtime[Symbol.asyncDispose]());
+  await runtime.reached('synchronized');
+  await vi.waitFor(async () => expect(await ready()).toBe('ok\n'), { timeout: 10_000 });
+  return runtime;
+}
+
+async function status(): Promise<ConnectionNodeStatus> {
+  const node = await setting.direct.get({ resource: connectionNodes, name: nodeName }, call);
+  return connectionNodeStatus.parse(node.status);
+}
+
+const eventually = (check: () => Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 15_000, interval: 50 });
+
+const resourceVersion = async (): Promise<string | undefined> =>
+  (await setting.direct.get({ resource: connectionNodes, name: nodeName }, call)).metadata?.resourceVersion;
+
+test('a pod is set up, seen and published; the last word of an agent is that it is gone', async () => {
+  using netns = makeNetworkNamespace();
+  await using main = await startShell('ulimit -Sn 1024');
+  const agent = await startAgent(setting.server.kubeconfig);
+  const runtime = await startRuntime(agent);
+  const nrOpen = Number(await readFile('/proc/sys/fs/nr_open', 'utf8'));
+  await eventually(async () => {
+    const { facts, agent: reported } = await status();
+    expect(facts).toMatchObject({ nrOpen, settableNofile: expect.any(Number) });
+    expect(reported).toMatchObject({ connected: true, runtime: 'containerd v2.3.4', keyIds: ['key-1'] });
+  });
+
+  const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
+  await runtime.call('RunPodSandbox', { pod });
+  expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('5499');
+  const created = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway' };
+  const { adjust } = await runtime.call('CreateContainer', { pod, container: created });
+  expect(adjust).toMatchObject({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: '8039' }] });
+  // No runtime here that would set it: what is missing is raised after the start.
+  await runtime.call('PostStartContainer', { pod, container: { ...created, pid: main.pid } });
+  await eventually(async () => {
+    expect((await status()).pods).toMatchObject([{ name: 'gateway-0', budget: 'gateway', reason: 'AppliedLate' }]);
+  });
+  expect(readNofile(main.pid).soft).toBe(8039);
+  expect((await status()).facts.runtimeNofile?.soft).toBe(1024);
+  expect(await agent.metrics()).toMatch(/^connectionbudget_planned_pods\{reason="AppliedLate"\} 1$/m);
+
+  agent.child.kill('SIGTERM');
+  await once(agent.child, 'exit');
+  expect(agent.child.exitCode).toBe(0);
+  const last = await status();
+  expect(last.agent).toMatchObject({ connected: false, runtime: '' });
+  expect(last.pods).toHaveLength(1);
+});
+
+test('nothing is written while nothing changes', async () => {
+  const agent = await startAgent(setting.server.kubeconfig);
+  await startRuntime(agent);
+  await eventually(async () => expect((await status()).agent?.connected).toBe(true));
+  const before = await resourceVersion();
+  await new Promise((resolve) => setTimeout(resolve, 20_000));
+  expect(await resourceVersion()).toBe(before);
+  expect(await agent.metrics()).toMatch(/^connectionbudget_status_writes_total\{outcome="Written"\} [12]$/m);
+});
+
+test('without an API server pods are set up all the same', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'agent-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const nowhere = join(folder, 'kubeconfig');
+  const text = await readFile(setting.server.kubeconfig, 'utf8');
+  await writeFile(nowhere, text.replace(/https:\/\/127\.0\.0\.1:\d+/, 'https://127.0.0.1:1'));
+  using netns = makeNetworkNamespace();
+  const agent = await startAgent(nowhere);
+  const runtime = await startRuntime(agent);
+  await runtime.call('RunPodSandbox', { pod: podIn(netns, signer.annotationOf(sectionOf())) });
+  expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('5499');
+  await eventually(async () =>
+    expect(await agent.metrics()).toMatch(/^connectionbudget_status_writes_total\{outcome="Failed"\} \d+$/m),
+  );
+  expect(agent.child.exitCode).toBeNull();
+});
+
+test('a runtime that goes and comes back is found again', async () => {
+  const agent = await startAgent(setting.server.kubeconfig);
+  const first = await startRuntime(agent);
+  await first[Symbol.asyncDispose]();
+  await vi.waitFor(async () => expect(await agent.ready()).toContain('not registered'));
+  await eventually(async () => expect((await status()).agent?.connected).toBe(false));
+  await startRuntime(agent);
+  await eventually(async () => expect((await status()).agent?.connected).toBe(true));
+});
