@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * unit: no set-up beyond this machine's kernel; apiserver: a real kube-apiserver each; cluster: one real node, one file at a
+ * unit: no set-up beyond this machine's kernel; kernel: the planner against it, one experiment at a time; apiserver: a real kube-apiserver each; cluster: one real node, one file at a
  * time. `test/run.ts` builds what they need first and runs them in this order.
  */
 const project = (name: string, include: readonly string[], rest: object = {}) => ({
@@ -14,7 +14,7 @@ export default defineConfig({
       project(
         'unit',
         [
-          'test/{api,agent,cli,controller,deploy,house,kube,linux,nri,observability,planner,ttrpc,webhook}/**/*.test.ts',
+          'test/{api,agent,cli,controller,deploy,house,kube,linux,nri,observability,planner,prove,ttrpc,webhook}/**/*.test.ts',
         ],
         {
           sequence: { groupOrder: 0 },
@@ -22,14 +22,20 @@ export default defineConfig({
           hookTimeout: 120_000,
         },
       ),
-      project('apiserver', ['test/apiserver/**/*.test.ts'], {
+      project('kernel', ['test/kernel/**/*.test.ts'], {
         sequence: { groupOrder: 1 },
+        testTimeout: 120_000,
+        maxWorkers: 1,
+        fileParallelism: false,
+      }),
+      project('apiserver', ['test/apiserver/**/*.test.ts'], {
+        sequence: { groupOrder: 2 },
         testTimeout: 60_000,
         hookTimeout: 120_000,
         maxWorkers: 1,
       }),
       project('cluster', ['test/cluster/**/*.test.ts'], {
-        sequence: { groupOrder: 2 },
+        sequence: { groupOrder: 3 },
         testTimeout: 300_000,
         hookTimeout: 900_000,
         maxWorkers: 1,

@@ -9,7 +9,7 @@ import type { PlannedBudget } from './plan-json.ts';
 const barWidth = 24;
 
 /** "[######------------------]": how much of the capacity is needed; a full bar ends in ">" where more is needed. */
-const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>): string => {
+export const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>): string => {
   if (capacity === undefined) return `[${'?'.repeat(barWidth)}]`;
   if (needed > capacity) return `[${'#'.repeat(barWidth - 1)}>]`;
   const filled = Math.round((barWidth * needed) / Math.max(1, capacity));
@@ -42,7 +42,7 @@ const podLines = ({ plan }: PlannedBudget): readonly string[] => [
   ...plan.nodeMinimums.map(({ name, minimum }) => `  ${name} = ${numberText(minimum)}`),
 ];
 
-const limitLine = (limit: Limit): string => {
+export const limitLine = (limit: Limit): string => {
   const there = limit.capacity === undefined ? 'unknown' : amountText(limit.capacity, limit.unit);
   const where = [limit.stage, limit.subject, limit.flow].filter((part) => part !== '').join(' ');
   return `  ${barText(limit)} ${limit.status.padEnd(10)} ${`${where}: ${limit.limit}`.padEnd(52)} ${amountText(limit.needed, limit.unit)} of ${there}`;

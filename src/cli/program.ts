@@ -8,10 +8,19 @@ import { nodeJson, readNodeFile } from './node-file.ts';
 import { runtimePid } from './node.ts';
 import { type PlannedBudget, planJson } from './plan-json.ts';
 import { explainText, planText } from './plan-text.ts';
+import {
+  isImpossibleHere,
+  isProven,
+  proofJson,
+  proofText,
+  proveBudgets,
+  type ProveCommandOptions,
+  type Terminal,
+} from './prove.ts';
 import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
 
-/** Exit statuses of the command; `prove` has its own besides. */
-const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3 } as const;
+/** Exit statuses of the command; a proof that is not as predicted is a failed one. */
+const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
 
 type Format = 'text' | 'json' | 'yaml';
 
@@ -54,6 +63,17 @@ const nodeOutcome = async ({ output }: { readonly output: Format }): Promise<Out
   return { status: exitStatus.done, stdout: printed(nodeJson(plannedFacts(facts)), output), stderr: '' };
 };
 
+const proveOutcome = async (
+  options: ProveCommandOptions & { readonly output: Format },
+  terminal: Terminal,
+): Promise<Outcome> => {
+  const proven = await proveBudgets(options, terminal);
+  const status = proven.every(isProven) ? exitStatus.done : exitStatus.failed;
+  if (options.output === 'text') return { status, stdout: `${proven.map(proofText).join('\n\n')}\n`, stderr: '' };
+  const objects = proven.map(proofJson);
+  return { status, stdout: printed(objects.length === 1 ? objects[0] : objects, options.output), stderr: '' };
+};
+
 const outputOption = (formats: readonly Format[], initial: Format): Option =>
   new Option('-o, --output <format>', 'how to print').choices(formats).default(initial);
 
@@ -70,9 +90,24 @@ const addPlanCommand = (
     .action(use.run);
 };
 
-const build = (finish: (outcome: Outcome) => void): Command => {
+const addProveCommand = (
+  program: Command,
+  run: (options: Parameters<typeof proveOutcome>[0]) => Promise<void>,
+): void => {
+  program
+    .command('prove')
+    .description(
+      'opens the declared connections for real, before and after the plan, in network namespaces of its own; exit status 1 when it is not as predicted, 4 when this machine cannot',
+    )
+    .requiredOption('-f, --file <file>', 'YAML or JSON with ConnectionBudgets; "-" is standard input')
+    .option('--scale <part>', 'prove the same shape smaller: 0.01 is a hundredth of ranges, limits and counts', '1')
+    .addOption(outputOption(['text', 'json', 'yaml'], 'text'))
+    .action(run);
+};
+
+const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command => {
   const program = new Command('connection-budget')
-    .description('Plans and explains the TCP connections that a pod must hold. Needs no cluster.')
+    .description('Plans, explains and proves the TCP connections that a pod must hold. Needs no cluster.')
     .exitOverride()
     .configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
   addPlanCommand(program, {
@@ -85,6 +120,7 @@ const build = (finish: (outcome: Outcome) => void): Command => {
     about: 'the plan in sentences with their arithmetic and a bar per limit',
     run: async (options) => finish(await planOutcome(options, explainText)),
   });
+  addProveCommand(program, async (options) => finish(await proveOutcome(options, terminal)));
   program
     .command('node')
     .description('the limits of the machine that it runs on, for plan --node')
@@ -94,6 +130,7 @@ const build = (finish: (outcome: Outcome) => void): Command => {
 };
 
 const failureOf = (error: unknown, help: string): Outcome => {
+  if (isImpossibleHere(error)) return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
   if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'commander.helpDisplayed' || code === 'commander.help')
@@ -103,13 +140,15 @@ const failureOf = (error: unknown, help: string): Outcome => {
   return { status, stdout: '', stderr: `${message}\n` };
 };
 
+const silent: Terminal = { signal: new AbortController().signal, writeProgress: () => undefined };
+
 /** Runs the command for `args`, the words behind the program's name. Never throws. */
-export const runCommand = async (args: readonly string[]): Promise<Outcome> => {
+export const runCommand = async (args: readonly string[], terminal: Terminal = silent): Promise<Outcome> => {
   let outcome: Outcome | undefined;
   let help = '';
   const program = build((done) => {
     outcome = done;
-  });
+  }, terminal);
   program.configureOutput({ writeOut: (text) => (help += text), writeErr: () => undefined });
   for (const command of program.commands) command.configureOutput(program.configureOutput());
   try {

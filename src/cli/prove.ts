@@ -1,0 +1,142 @@
+import { getSystemErrorName } from 'node:util';
+import { demandFor } from '../api/demand.ts';
+import type { ConnectionBudget } from '../api/budget-object.ts';
+import { bytesText, numberText } from '../planner/explain.ts';
+import type { Demand } from '../planner/demand.ts';
+import type { Reach } from '../prove/prediction.ts';
+import type { PhaseProof, Proof } from '../prove/proof.ts';
+import { ProveError } from '../prove/prove-error.ts';
+import { barText, limitLine } from './plan-text.ts';
+import { InputError, readBudgets } from './read-budgets.ts';
+
+/** What a command may do while it runs, besides its outcome. */
+export interface Terminal {
+  readonly signal: AbortSignal;
+  readonly writeProgress: (line: string) => void;
+}
+
+export interface ProveCommandOptions {
+  readonly file: string;
+  readonly scale: string;
+}
+
+export interface ProvenBudget {
+  readonly budget: ConnectionBudget;
+  readonly demand: Demand;
+  readonly proof: Proof;
+}
+
+/** @throws InputError */
+const parseScale = (text: string): number => {
+  const scale = Number(text);
+  if (scale > 0 && scale <= 1) return scale;
+  throw new InputError(`--scale ${text}: must be a number above 0 and at most 1`);
+};
+
+/** The proof of each budget in the file, one after the other. @throws InputError, ProveError */
+export const proveBudgets = async (
+  { file, scale: scaleText }: ProveCommandOptions,
+  { signal, writeProgress }: Terminal,
+): Promise<readonly ProvenBudget[]> => {
+  const scale = parseScale(scaleText);
+  const { budgets, observedFor } = await readBudgets(file);
+  const { prove } = await import('../prove/proof.ts');
+  const proven: ProvenBudget[] = [];
+  for (const budget of budgets) {
+    const demand = demandFor(budget.spec, observedFor(budget));
+    const name = `${budget.namespace}/${budget.name}`;
+    const proof = await prove(demand, {
+      scale,
+      signal,
+      onProgress: (phase, { flow, accepted, declared }) =>
+        writeProgress(`${name} ${phase}: ${flow} ${numberText(accepted)} of ${numberText(declared)}\n`),
+    });
+    proven.push({ budget, demand, proof });
+  }
+  return proven;
+};
+
+export const isProven = ({ proof }: ProvenBudget): boolean => proof.before.isAsPredicted && proof.after.isAsPredicted;
+
+/** What the proof does not show, or shows in another way than the pod would have it. */
+const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
+  const flows = [...demand.inbound, ...demand.outbound];
+  const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
+  const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
+  return [
+    ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
+    ...(largest > proof.hardNofile
+      ? [
+          `a process may have ${numberText(proof.hardNofile)} descriptors on this machine, the plan gives ${numberText(largest)}: several processes stand in for one`,
+        ]
+      : []),
+    ...(shares ? ["one pod is proven: it gets its part of the translators' ports"] : []),
+    ...(flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')) ? ['sidecars are left out'] : []),
+    ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)
+      ? ['connections are opened and held: what closes and lingers is planned, not proven']
+      : []),
+    ...(demand.outbound.some(({ maxConnectionsPerAddress }) => maxConnectionsPerAddress !== undefined)
+      ? ['what the far end itself takes (maxConnectionsPerAddress) is left out']
+      : []),
+  ];
+};
+
+const reachJson = ({ reached, stoppedBy }: Reach): Reach => ({ reached, stoppedBy });
+
+const perSecondOf = ({ seen, result }: PhaseProof): number =>
+  Math.round(seen.reached / Math.max(0.001, result.seconds));
+
+/** The stable JSON of `prove -o json`. Seconds and rates are of the planned pod; bytes are those of one end. */
+export const proofJson = (proven: ProvenBudget) => {
+  const { budget, proof } = proven;
+  const { before, after } = proof;
+  return {
+    kind: 'Proof',
+    budget: { namespace: budget.namespace, name: budget.name },
+    scale: proof.scale,
+    before: reachJson(before.seen),
+    after: reachJson(after.seen),
+    predicted: { before: reachJson(before.predicted), after: reachJson(after.predicted) },
+    processesUsed: after.result.processes,
+    seconds: Math.round(after.result.seconds * 1000) / 1000,
+    connectionsPerSecond: perSecondOf(after),
+    kernelBytesPerConnection: after.result.kernelBytesPerEnd,
+    notes: notesFor(proven),
+  };
+};
+
+const stopText = ({ reached, stoppedBy }: Reach): string =>
+  stoppedBy === null
+    ? numberText(reached)
+    : `${numberText(reached)}, stopped by ${stoppedBy.limit} (${stoppedBy.stage}) with ${getSystemErrorName(-stoppedBy.errno)}`;
+
+const phaseLines = (label: string, { state, seen, predicted, isAsPredicted }: PhaseProof): readonly string[] => {
+  const declared = state.plan.connections.declared;
+  const bar = barText({ capacity: declared, needed: seen.reached });
+  return [
+    `  ${label.padEnd(8)}${bar} ${stopText(seen)}`,
+    `  ${''.padEnd(8)}predicted: ${stopText(predicted)}${isAsPredicted ? '' : '   <- NOT as predicted'}`,
+  ];
+};
+
+export const proofText = (proven: ProvenBudget): string => {
+  const { budget, proof } = proven;
+  const { before, after } = proof;
+  const verdict = isProven(proven) ? 'as predicted' : 'NOT as predicted';
+  const notes = notesFor(proven);
+  return [
+    `${budget.namespace}/${budget.name}: ${verdict}. ${numberText(after.state.plan.connections.declared)} connections were to be opened`,
+    '',
+    ...phaseLines('before', before),
+    ...phaseLines('planned', after),
+    '',
+    `  ${numberText(perSecondOf(after))} connections/s for ${numberText(after.result.seconds)} s, ${bytesText(after.result.kernelBytesPerEnd)} of kernel memory for each end, ${numberText(after.result.processes)} processes`,
+    '',
+    'Limits of the planned pod on this machine: needed of what is there',
+    ...after.state.plan.limits.map(limitLine),
+    ...(notes.length === 0 ? [] : ['', 'Note', ...notes.map((note) => `  - ${note}`)]),
+  ].join('\n');
+};
+
+export const isImpossibleHere = (error: unknown): error is ProveError =>
+  error instanceof ProveError && error.kind === 'CannotHere';

@@ -1,0 +1,102 @@
+import type { NodeFacts } from '../planner/demand.ts';
+import type { Demand } from '../planner/demand.ts';
+import { plan as planFor } from '../planner/plan.ts';
+import type { FlowResult } from './flow-run.ts';
+import { endLeftovers } from './leftovers.ts';
+import { checkMachine, type Machine, readMachine } from './machine.ts';
+import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
+import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
+import { type Phase, type ProofState, stateFor } from './proof-state.ts';
+import { ProveError } from './prove-error.ts';
+import { type FlowWiring, topologyFor, type Topology } from './topology.ts';
+
+export interface PhaseProof {
+  readonly state: ProofState;
+  readonly predicted: Reach;
+  readonly seen: Reach;
+  readonly result: PhaseResult;
+  readonly isAsPredicted: boolean;
+}
+
+export interface Proof {
+  readonly scale: number;
+  readonly facts: NodeFacts;
+  readonly hardNofile: number;
+  readonly before: PhaseProof;
+  readonly after: PhaseProof;
+}
+
+export interface ProveOptions extends Omit<PhaseOptions, 'onProgress'> {
+  readonly scale: number;
+  readonly onProgress: (phase: Phase, progress: Progress) => void;
+}
+
+type Stop = NonNullable<FlowResult['stop']>;
+
+const portLimit = (wiring: FlowWiring): Pick<StoppedBy, 'stage' | 'limit'> => {
+  if (wiring.direction === 'Inbound') return { stage: 'Clients', limit: 'ClientPorts' };
+  const isExplicit = wiring.open.source.kind === 'Ports';
+  return { stage: 'Socket', limit: isExplicit ? 'SourcePorts' : 'net.ipv4.ip_local_port_range' };
+};
+
+/** Which limit an errno is the sign of, by the side that met it. */
+const limitOf = ({ errno }: Stop, wiring: FlowWiring): Pick<StoppedBy, 'stage' | 'limit'> => {
+  if (errno === errnos.EMFILE) return { stage: 'Process', limit: 'RLIMIT_NOFILE' };
+  if (errno === errnos.ENFILE) return { stage: 'Node', limit: 'fs.file-max' };
+  if (errno === errnos.ENOSPC) return { stage: 'Node', limit: 'fs.epoll.max_user_watches' };
+  if (errno === errnos.EADDRINUSE || errno === errnos.EADDRNOTAVAIL) return portLimit(wiring);
+  if (errno !== errnos.ETIMEDOUT) return { stage: 'Node', limit: 'MemoryTotal' };
+  const translator = wiring.translators.toSorted((a, b) => (a.portsPerAddress ?? 0) - (b.portsPerAddress ?? 0))[0];
+  if (translator === undefined) return { stage: 'Namespace', limit: 'AcceptQueue' };
+  return { stage: translator.type, limit: 'TranslatorPorts' };
+};
+
+/** The pod holds what both sides have; of several stops the foretold one is told. */
+export const reachFor = (result: PhaseResult, topology: Topology, predicted: Reach): Reach => {
+  const stops = result.flows.flatMap(({ stop }, at) => {
+    const wiring = topology.flows[at];
+    return stop === undefined || wiring === undefined ? [] : [{ ...limitOf(stop, wiring), errno: stop.errno }];
+  });
+  const reached = result.flows.reduce((sum, { opened, accepted }) => sum + Math.min(opened, accepted), 0) - result.lost;
+  const foretold = stops.find(({ limit }) => limit === predicted.stoppedBy?.limit);
+  return { reached: Math.max(0, reached), stoppedBy: foretold ?? stops[0] ?? null };
+};
+
+const provePhase = async (state: ProofState, options: ProveOptions): Promise<PhaseProof> => {
+  const topology = topologyFor(state);
+  const predicted = predictionFor(state);
+  const { onProgress, ...rest } = options;
+  const result = await runPhase(state, topology, {
+    ...rest,
+    onProgress: (progress) => onProgress(state.phase, progress),
+  });
+  const seen = reachFor(result, topology, predicted);
+  return { state, predicted, seen, result, isAsPredicted: isAsPredicted(predicted, seen) };
+};
+
+const statesFor = (demand: Demand, machine: Machine, scale: number): Readonly<Record<Phase, ProofState>> => {
+  const input = { demand, plan: planFor(demand), facts: machine.facts, scale };
+  return { before: stateFor('before', input), after: stateFor('after', input) };
+};
+
+/**
+ * Opens the declared connections of a demand for real, in namespaces of its own: first in the pod as Kubernetes makes it,
+ * then as planned, and holds both against what the planner foretold for this machine.
+ * @throws ProveError
+ */
+export const prove = async (demand: Demand, options: ProveOptions): Promise<Proof> => {
+  const { scale, signal } = options;
+  try {
+    const machine = await readMachine(demand, signal);
+    const states = statesFor(demand, machine, scale);
+    checkMachine(states.after.demand, predictionFor(states.after).reached, machine);
+    endLeftovers();
+    const before = await provePhase(states.before, options);
+    const after = await provePhase(states.after, options);
+    return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after };
+  } catch (error) {
+    if (signal.aborted)
+      throw new ProveError('Aborted', 'the proof was stopped; what it made is gone', { cause: error });
+    throw error;
+  }
+};
