@@ -7,6 +7,7 @@ import { interruptible, report } from './command-line.ts';
 import { installOperator } from './install-operator.ts';
 import { type Cluster, clusterUp, kubectl } from './lab/cluster.ts';
 import { clusterDown } from './lab/cluster-down.ts';
+import { ensureRequirements, nodeRequirements } from './lab/debian.ts';
 import { podHeader, podLine, type ProbePod, settledReport } from './show.ts';
 import { showExistingCluster, showPlansInApiServer } from './start-without-node.ts';
 
@@ -63,8 +64,17 @@ const keepForTerminal = async ({ kubeconfig }: Cluster, signal: AbortSignal): Pr
   await untilAborted(signal);
 };
 
+/** The plan on this machine's kernel, before there is any Kubernetes: some ten seconds. */
+const showProof = async (signal: AbortSignal): Promise<void> => {
+  await ensureRequirements(nodeRequirements, { signal, onProgress: report });
+  headline("The plan proven on this machine's kernel: npm run -s connection-budget -- prove -f FILE");
+  const { stdout, stderr } = await runCommand(['prove', '-f', quickstart], { signal, writeProgress: () => undefined });
+  print(stdout.trimEnd() + stderr);
+};
+
 const showNode = async (signal: AbortSignal): Promise<void> => {
   const progress = { signal, onProgress: report };
+  await showProof(signal);
   const dir = `${clusterDirectory()}-start`;
   try {
     const cluster = await clusterUp({ dir, ...progress });
