@@ -5,7 +5,7 @@ import type { ConnectionBudget } from './budget-object.ts';
 import type { ConnectionBudgetSpec, OutboundSpec } from './connection-budget.ts';
 import { demandFor, type Observed } from './demand.ts';
 import { observedPodFor, ownSysctlsOf, type PodManifest } from './observed-pod.ts';
-import { longestAnnotation, type PlanSection } from './pod-annotation.ts';
+import { longestAnnotation, longestSysctl, type PlanSection } from './pod-annotation.ts';
 
 /** A budget's plan as one pod carries it. Webhook and controller both come here, so that they mean the same. */
 
@@ -41,6 +41,10 @@ const fitting = (section: PlanSection): PlanSection => {
   return [section, withoutTargets].find(fits) ?? { ...section, flows: [] };
 };
 
+/** Only a list of ports can be too long to write: those that fit are reserved. */
+const writable = (value: string): string =>
+  value.length <= longestSysctl ? value : value.slice(0, value.lastIndexOf(',', longestSysctl));
+
 export interface SectionInput {
   readonly budget: ConnectionBudget;
   readonly plan: Plan;
@@ -64,7 +68,7 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
     containers: plan.containers
       .filter((container) => pod === undefined || pod.containerNames.includes(container.name))
       .map((container) => ({ name: container.name, ...container.descriptors })),
-    sysctls: Object.fromEntries(agentSysctls.map((sysctl) => [sysctl.name, sysctl.value])),
+    sysctls: Object.fromEntries(agentSysctls.map((sysctl) => [sysctl.name, writable(sysctl.value)])),
     portRange: plan.portRange,
     reservedPorts: plan.reservedPorts.slice(0, mostReservedPorts),
     sourceAddresses: {

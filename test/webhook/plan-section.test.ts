@@ -1,7 +1,8 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { nothingObserved } from '../../src/api/demand.ts';
 import type { PodManifest } from '../../src/api/observed-pod.ts';
-import { decodeAnnotation, encodeAnnotation, sectionHash } from '../../src/api/pod-annotation.ts';
+import { decodeAnnotation, encodeAnnotation, longestAnnotation, sectionHash } from '../../src/api/pod-annotation.ts';
 import { podPlanFor } from '../../src/api/plan-section.ts';
 import { outboundBudget, parsedBudget } from './budgets.ts';
 
@@ -111,4 +112,54 @@ test('the longest section that the schema admits still fits into an annotation',
   const decoded = decodeAnnotation(encodeAnnotation(section, Buffer.alloc(64)));
 
   expect(decoded).toHaveProperty('section.containers.length', 16);
+});
+
+const preKubeletReserving = {
+  'pod-security.kubernetes.io/enforce': 'baseline',
+  'pod-security.kubernetes.io/enforce-version': 'v1.26',
+};
+
+test('sixty ports that the agent reserves are a section that it takes', () => {
+  const ports = Array.from({ length: 60 }, (_, index) => ({ containerPort: 20_000 + 7 * index }));
+  const pod = { spec: { containers: [{ name: 'program', ports }] } };
+
+  const { section } = planned(pod, parsedBudget(), preKubeletReserving);
+
+  expect(section.sysctls['net.ipv4.ip_local_reserved_ports']?.length).toBeGreaterThan(256);
+  expect(decodeAnnotation(encodeAnnotation(section, Buffer.alloc(64)))).toHaveProperty('section', section);
+});
+
+test('what the webhook signs the agent decodes, whatever pod and budget ask for', () => {
+  const pods = fc.record({
+    ports: fc.integer({ min: 0, max: 3000 }),
+    names: fc.integer({ min: 1, max: 16 }),
+    labels: fc.constantFrom({}, preKubeletReserving),
+  });
+  const budgets = fc.record({
+    name: fc.integer({ min: 1, max: 253 }).map((length) => 'b'.repeat(length)),
+    flows: fc.integer({ min: 1, max: 16 }),
+    opens: fc.integer({ min: 1, max: 100_000 }),
+    connections: fc.integer({ min: 1, max: 60_000 }),
+  });
+  fc.assert(
+    fc.property(pods, budgets, ({ ports, names, labels }, { name, flows, opens, connections }) => {
+      const containers = Array.from({ length: names }, (_, index) => ({ name: longName('c', index) }));
+      const declared = Array.from({ length: ports }, (_, index) => ({ containerPort: 10_240 + 17 * index }));
+      const ips = Array.from({ length: 16 }, (_, index) => `2001:db8:1111:2222:3333:4444:5555:66${10 + index}`);
+      const outbound = Array.from({ length: flows }, (_, index) => ({
+        name: longName('o', index),
+        connections,
+        closesPerSecond: opens,
+        destination: { addresses: { ips, ports: [65_000 + index] } },
+      }));
+      const budget = parsedBudget(outboundBudget({ name, spec: { containers, outbound } }));
+      const pod = { spec: { containers: containers.map((one) => ({ ...one, ports: declared })) } };
+
+      const text = encodeAnnotation(planned(pod, budget, labels).section, Buffer.alloc(64));
+
+      expect(Buffer.byteLength(text)).toBeLessThanOrEqual(longestAnnotation);
+      expect(decodeAnnotation(text)).toHaveProperty('section');
+    }),
+    { numRuns: 40 },
+  );
 });
