@@ -22,7 +22,7 @@ const sysctl = z.object({
 });
 
 const planSummary = z.object({
-  hash: z.string().max(64).meta({ description: 'Hash of what the agent applies; pods with this hash are current.' }),
+  hash: z.string().max(64).meta({ description: 'Hash of what the agent applies to a pod that is created now.' }),
   declaredConnections: countOrZero('Declared connections per pod.'),
   plannedConnections: countOrZero('The same with headroom.'),
   reachableConnections: countOrZero('Connections per pod that fit all known limits, without headroom.'),
@@ -89,8 +89,8 @@ export const connectionBudgetStatus = z.object({
     }),
   pods: z
     .object({
-      matched: countOrZero('Running pods that match the selector.'),
-      applied: countOrZero('Of these, pods that carry the current plan.'),
+      matched: countOrZero('Running pods that match the selector and that no older budget has.'),
+      applied: countOrZero('Of these, pods that carry the current plan or a larger one.'),
       verified: countOrZero('Of these, pods that an agent saw as planned.'),
     })
     .optional()

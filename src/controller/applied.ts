@@ -1,7 +1,8 @@
 import { enabledLabel } from '../api/names.ts';
 import type { PodState } from './planned.ts';
 import type { Situation, Verdict } from './situation.ts';
-import { counted, listed } from './wording.ts';
+import { isStarting, patienceMs } from './patience.ts';
+import { agreeing, counted, listed } from './wording.ts';
 
 const namesOf = (states: readonly PodState[]): string => listed(states.map(({ name }) => name));
 
@@ -25,13 +26,21 @@ export const appliedVerdict = (situation: Situation, states: readonly PodState[]
   return { ...verdict, message: verdict.message + exceptions(situation, states) };
 };
 
-const carriedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: readonly PodState[]): Verdict => {
-  const { namespace, spec } = budget;
+/** No pod at all is no answer; pods that all have the plan of another budget are one. */
+const nonOwn = ({ pods, rivals }: Situation): Verdict => {
+  const winners = rivals.filter(({ wins }) => wins).map(({ name }) => name);
+  if (pods.length > 0 || winners.length === 0) return noPods;
+  const message = `Every pod that matches has the plan of an older budget: ${listed(winners)}.`;
+  return { status: 'False', reason: 'OlderBudgetWins', message };
+};
+
+const carriedVerdict = (situation: Situation, states: readonly PodState[]): Verdict => {
+  const { namespace, spec } = situation.budget;
   const current = states.filter(({ isCurrent }) => isCurrent).length;
-  const share = `${current} of ${states.length} running pods carry the current plan`;
+  const share = `${current} of ${states.length} running pods ${agreeing(current, 'carries', 'carry')} the current plan`;
   if (spec.updatePolicy.mode === 'Off')
     return { status: 'False', reason: 'ModeOff', message: `Mode Off only plans: no pod is changed; ${share}.` };
-  if (!isNamespaceEnabled) {
+  if (!situation.isNamespaceEnabled) {
     const command = `kubectl label namespace ${namespace} ${enabledLabel}=true`;
     return {
       status: 'False',
@@ -39,7 +48,7 @@ const carriedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: reado
       message: `The webhook does not see this namespace; ${share}. Enable it: ${command}`,
     };
   }
-  if (states.length === 0) return noPods;
+  if (states.length === 0) return nonOwn(situation);
   const outdated = states.filter(({ isCurrent }) => !isCurrent);
   if (outdated.length === 0) return { status: 'True', reason: 'AllPodsCurrent', message: `${share}.` };
   return {
@@ -50,29 +59,40 @@ const carriedVerdict = ({ budget, isNamespaceEnabled }: Situation, states: reado
 };
 
 const failureReasons = [
-  { reason: 'SignatureInvalid', of: ['SignatureInvalid'], what: 'carry a plan whose signature does not verify' },
+  {
+    reason: 'SignatureInvalid',
+    of: ['SignatureInvalid'],
+    one: 'carries',
+    many: 'carry',
+    what: ' a plan whose signature does not verify',
+  },
   {
     reason: 'LimitNotSettable',
     of: ['LimitNotSettable', 'SysctlNotSettable'],
-    what: 'could not be given what is planned',
+    one: 'could',
+    many: 'could',
+    what: ' not be given what is planned',
   },
 ] as const;
 
 const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
-  for (const { reason, of, what } of failureReasons) {
-    const failed = states.filter(({ report }) => of.some((one) => one === report?.reason));
+  for (const { reason, of, one, many, what } of failureReasons) {
+    const failed = states.filter(({ report }) => of.some((kind) => kind === report?.reason));
     if (failed.length === 0) continue;
     const first = failed[0]?.report?.message ?? '';
-    const message = `${counted(failed.length, 'pod')} ${what}: ${namesOf(failed)}. ${first}`;
+    const message = `${counted(failed.length, 'pod')} ${agreeing(failed.length, one, many)}${what}: ${namesOf(failed)}. ${first}`;
     return { status: 'False', reason, message };
   }
   return undefined;
 };
 
-const unverifiedVerdict = (states: readonly PodState[]): Verdict | undefined => {
+const seenShare = (seen: number, all: number): string =>
+  `${seen} of ${all} running pods ${agreeing(seen, 'was', 'were')} seen with the plan`;
+
+const unverifiedVerdict = (states: readonly PodState[], now: Date): Verdict | undefined => {
   const unverified = states.filter(({ isVerified }) => !isVerified);
   if (unverified.length === 0) return undefined;
-  const share = `${states.length - unverified.length} of ${states.length} running pods were seen with the plan`;
+  const share = seenShare(states.length - unverified.length, states.length);
   const unattended = unverified.filter(({ hasAgent }) => !hasAgent);
   if (unattended.length > 0) {
     const nodes = [...new Set(unattended.map(({ nodeName = '' }) => nodeName))];
@@ -82,12 +102,16 @@ const unverifiedVerdict = (states: readonly PodState[]): Verdict | undefined => 
       message: `${share}; no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.`,
     };
   }
-  return { status: 'False', reason: 'PodsUnverified', message: `${share}; not yet: ${namesOf(unverified)}.` };
+  const overdue = unverified.filter((state) => !isStarting(state, now));
+  if (overdue.length > 0)
+    return { status: 'False', reason: 'PodsUnverified', message: `${share}; not yet: ${namesOf(overdue)}.` };
+  const message = `${share}; started less than ${patienceMs / 1000} s ago: ${namesOf(unverified)}.`;
+  return { status: 'Unknown', reason: 'Pending', message };
 };
 
 /** Whether the agents saw every running pod as planned. */
 export const verifiedVerdict = (
-  { budget }: Situation,
+  { budget, now }: Situation,
   states: readonly PodState[],
   { needsAgent }: { readonly needsAgent: boolean },
 ): Verdict => {
@@ -96,9 +120,9 @@ export const verifiedVerdict = (
   if (states.length === 0) return noPods;
   if (!needsAgent)
     return { status: 'True', reason: 'NothingToVerify', message: 'The plan has nothing for an agent to set.' };
-  const failure = failureVerdict(states) ?? unverifiedVerdict(states);
+  const failure = failureVerdict(states) ?? unverifiedVerdict(states, now);
   if (failure !== undefined) return failure;
-  const share = `${states.length} of ${states.length} running pods were seen with the plan`;
+  const share = seenShare(states.length, states.length);
   const late = states.filter(({ report }) => report?.reason === 'AppliedLate');
   if (late.length === 0) return { status: 'True', reason: 'AllPodsVerified', message: `${share}.` };
   return {

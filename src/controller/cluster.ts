@@ -2,6 +2,7 @@ import type { ParsedBudget } from '../api/budget-object.ts';
 import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ObservedPod } from '../api/demand.ts';
+import type { AppliedSection } from '../api/pod-annotation.ts';
 import type { EndpointSliceObject, ServiceObject } from '../api/observed-service.ts';
 
 /** What the controller keeps of the cluster's objects: only what a decision needs. */
@@ -23,6 +24,8 @@ export interface ClusterPod {
   readonly name: string;
   readonly uid: string;
   readonly createdAt: string;
+  /** When its first container started, RFC 3339; before that, when it was created. */
+  readonly startedAt: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly nodeName: string | undefined;
   readonly isRunning: boolean;
@@ -33,8 +36,13 @@ export interface ClusterPod {
   readonly observed: ObservedPod;
   /** Sysctls that the user set by hand. */
   readonly ownSysctls: ReadonlyMap<string, string>;
-  /** Hash of the section in its plan annotation; undefined: it has none that can be read. */
-  readonly sectionHash: string | undefined;
+  /** The plan in its annotation; undefined: it has none that can be read. */
+  readonly carried: CarriedPlan | undefined;
+}
+
+export interface CarriedPlan {
+  readonly hash: string;
+  readonly section: AppliedSection;
 }
 
 export interface ServiceSlice extends EndpointSliceObject {

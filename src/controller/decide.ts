@@ -5,11 +5,6 @@ import { type Observations, rivalsOf, withReport } from './observations.ts';
 import { matchingPods, nodeFactsFor, untouchablePods } from './observe.ts';
 import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
 
-export interface Decision extends Outcome {
-  /** When it has to be looked at again although nothing changes. */
-  readonly againAfterMs: number | undefined;
-}
-
 export interface Surveyed {
   readonly cluster: Cluster;
   readonly observations: Observations;
@@ -20,10 +15,9 @@ export const decide = (
   { cluster, observations }: Surveyed,
   { parsed, generation }: StoredBudget,
   { previous, now }: { readonly previous: ConnectionBudgetStatus | undefined; readonly now: Date },
-): Decision => {
+): Outcome => {
   const { budget, violations } = parsed;
-  if (budget === undefined)
-    return { ...reconcileInvalid({ generation, violations, previous, now }), againAfterMs: undefined };
+  if (budget === undefined) return reconcileInvalid({ generation, violations, previous, now });
   const pods = matchingPods(cluster, budget);
   const { observed, settlesInMs } = observations.settledFor(budget);
   const labels = cluster.namespaceLabels(budget.namespace);
@@ -33,10 +27,11 @@ export const decide = (
     facts: nodeFactsFor(cluster, pods),
     pods: pods.map((pod) => withReport(cluster, pod)),
     untouchable: untouchablePods(cluster, budget),
-    rivals: rivalsOf(cluster, budget, pods),
+    rivals: rivalsOf(cluster, budget),
     isNamespaceEnabled: labels === undefined || labels[enabledLabel] === 'true',
     previous,
     now,
   });
-  return { ...outcome, againAfterMs: settlesInMs };
+  const againAfterMs = Math.min(settlesInMs ?? Infinity, outcome.againAfterMs ?? Infinity);
+  return { ...outcome, againAfterMs: againAfterMs === Infinity ? undefined : againAfterMs };
 };

@@ -3,7 +3,7 @@ import type { Observed } from '../api/demand.ts';
 import { budgetsSelecting } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
-import { matchingPods, nodeFactsFor, observedNow, podFactsOf } from './observe.ts';
+import { matchingPods, nodeFactsFor, observedNow, podFactsOf, touchablePods, validBudgets } from './observe.ts';
 import { type Memory, settle, type Settled } from './settle.ts';
 import type { MatchingPod, Rival } from './situation.ts';
 
@@ -42,14 +42,11 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
   };
 };
 
-const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
-  [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
-
-/** The other valid budgets that select some of these pods. */
-export const rivalsOf = (cluster: Cluster, budget: ConnectionBudget, pods: readonly ClusterPod[]): readonly Rival[] => {
+/** The other valid budgets that select some of the same pods. */
+export const rivalsOf = (cluster: Cluster, budget: ConnectionBudget): readonly Rival[] => {
   const all = validBudgets(cluster, budget.namespace);
   const rivals = new Map<string, Rival>();
-  for (const pod of pods) {
+  for (const pod of touchablePods(cluster, budget)) {
     const selecting = budgetsSelecting(all, pod.labels).map(({ name }) => name);
     const own = selecting.indexOf(budget.name);
     for (const [rank, name] of selecting.entries()) {
@@ -65,10 +62,11 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
   return {
     name: pod.name,
     isRunning: pod.isRunning,
+    startedAt: pod.startedAt,
     nodeName: pod.nodeName,
     observed: podFactsOf(cluster, pod),
     ownSysctls: pod.ownSysctls,
-    sectionHash: pod.sectionHash,
+    carried: pod.carried,
     report: node?.pods.find(({ uid }) => uid === pod.uid),
     hasAgent: node?.agent?.connected === true,
   };

@@ -3,7 +3,7 @@ import type { ConnectionBudgetSpec } from '../api/connection-budget.ts';
 import type { Observed, ObservedPod, ObservedService } from '../api/demand.ts';
 import { admitsReservedPorts } from '../api/observed-pod.ts';
 import { observedServiceFor } from '../api/observed-service.ts';
-import { selects } from '../api/selector.ts';
+import { selects, winningBudget } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Cluster, ClusterPod } from './cluster.ts';
 
@@ -12,11 +12,20 @@ import type { Cluster, ClusterPod } from './cluster.ts';
 const selectedPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
   [...cluster.podsIn(namespace)].filter((pod) => selects(spec.selector, pod.labels));
 
-/** The pods that the selector means, newest first; those that nobody may touch are left alone. */
-export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
-  selectedPods(cluster, budget)
-    .filter((pod) => !pod.isLeftAlone)
+export const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
+  [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
+
+/** The pods that the selector means, but for those that nobody may touch. */
+export const touchablePods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
+  selectedPods(cluster, budget).filter((pod) => !pod.isLeftAlone);
+
+/** Of these the budget's own, newest first: those that an older budget selects too have the plan of that one. */
+export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] => {
+  const others = validBudgets(cluster, budget.namespace).filter(({ name }) => name !== budget.name);
+  return touchablePods(cluster, budget)
+    .filter((pod) => winningBudget([...others, budget], pod.labels) === budget)
     .toSorted(newestFirst);
+};
 
 export const untouchablePods = (cluster: Cluster, budget: ConnectionBudget): number =>
   selectedPods(cluster, budget).filter((pod) => pod.isLeftAlone).length;

@@ -1,8 +1,9 @@
 import { demandFor } from '../api/demand.ts';
 import { appliedPlanFor, planSectionFor } from '../api/plan-section.ts';
-import { type PlanSection, sectionHash } from '../api/pod-annotation.ts';
+import { covers, type PlanSection, sectionHash } from '../api/pod-annotation.ts';
 import type { Demand } from '../planner/demand.ts';
 import { plan as planFor, type Plan } from '../planner/plan.ts';
+import type { CarriedPlan } from './cluster.ts';
 import type { MatchingPod, Situation } from './situation.ts';
 
 export interface Planned {
@@ -28,30 +29,34 @@ const kindOf = ({ observed, ownSysctls }: MatchingPod): string =>
   JSON.stringify([observed, [...observed.memoryLimitBytes], [...ownSysctls]]);
 
 export interface PodState extends MatchingPod {
-  /** It carries what it would get today. */
+  /** It carries what it would get today, or more. */
   readonly isCurrent: boolean;
-  /** It does, and its agent saw it with that. */
+  /** It does, and its agent saw it with what it carries. */
   readonly isVerified: boolean;
 }
 
+/** A larger plan is current too: docs/decisions/0006-a-larger-plan-is-current.md. */
+const isAtLeast = (carried: CarriedPlan, { hash, section }: Planned): boolean =>
+  carried.hash === hash || covers(carried.section, section);
+
 /** The running pods and how far each is. Pods of one template are planned once. */
 export const podStatesFor = (situation: Situation): readonly PodState[] => {
-  const hashes = new Map<string, string>();
-  const currentHash = (pod: MatchingPod): string => {
+  const plans = new Map<string, Planned>();
+  const planOf = (pod: MatchingPod): Planned => {
     const kind = kindOf(pod);
-    const hash = hashes.get(kind) ?? plannedFor(situation, pod).hash;
-    hashes.set(kind, hash);
-    return hash;
+    const planned = plans.get(kind) ?? plannedFor(situation, pod);
+    plans.set(kind, planned);
+    return planned;
   };
   return situation.pods
     .filter(({ isRunning }) => isRunning)
     .map((pod) => {
-      const isCurrent = pod.sectionHash === currentHash(pod);
-      const { report } = pod;
+      const { report, carried } = pod;
+      const isCurrent = carried !== undefined && isAtLeast(carried, planOf(pod));
       return {
         ...pod,
         isCurrent,
-        isVerified: isCurrent && report?.verified === true && report.sectionHash === pod.sectionHash,
+        isVerified: isCurrent && report?.verified === true && report.sectionHash === carried.hash,
       };
     });
 };

@@ -4,10 +4,10 @@ import { type ConnectionNodeStatus, connectionNodeStatus } from '../api/connecti
 import { enabledLabel, planAnnotation } from '../api/names.ts';
 import { observedPodFor, ownSysctlsOf } from '../api/observed-pod.ts';
 import { parseEndpointSlice, parseService, serviceNameLabel, type ServiceObject } from '../api/observed-service.ts';
-import { decodeAnnotation, sectionHash } from '../api/pod-annotation.ts';
+import { appliedOf, decodeAnnotation, sectionHash } from '../api/pod-annotation.ts';
 import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
 import type { CustomObject } from './resources.ts';
-import type { ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
+import type { CarriedPlan, ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
 
 /** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
 
@@ -24,11 +24,22 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
   };
 };
 
-const carriedHash = (pod: Pod): string | undefined => {
+const carriedPlan = (pod: Pod): CarriedPlan | undefined => {
   const annotation = pod.metadata?.annotations?.[planAnnotation];
   if (annotation === undefined) return undefined;
   const decoded = decodeAnnotation(annotation);
-  return 'section' in decoded ? sectionHash(decoded.section) : undefined;
+  if (!('section' in decoded)) return undefined;
+  return { hash: sectionHash(decoded.section), section: appliedOf(decoded.section) };
+};
+
+/** A container that was started anew tells of its last start too. RFC 3339 in UTC orders as text. */
+const startedAt = ({ metadata, status }: Pod): string => {
+  const starts = (status?.containerStatuses ?? []).flatMap(({ state, lastState }) => [
+    state?.running?.startedAt,
+    lastState?.terminated?.startedAt,
+  ]);
+  const [first] = starts.filter((start) => typeof start === 'string').toSorted();
+  return first ?? metadata?.creationTimestamp ?? '';
 };
 
 const hasEnded = ({ metadata, status }: Pod): boolean =>
@@ -47,6 +58,7 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
     name,
     uid,
     createdAt: creationTimestamp,
+    startedAt: startedAt(pod),
     labels,
     nodeName: pod.spec?.nodeName,
     isRunning: pod.status?.phase === 'Running',
@@ -54,7 +66,7 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
     isLeftAlone: isLeftAlone(pod),
     observed: observedPodFor(pod, {}),
     ownSysctls: ownSysctlsOf(pod),
-    sectionHash: carriedHash(pod),
+    carried: carriedPlan(pod),
   };
 };
 

@@ -3,6 +3,7 @@ import { type Condition, conditionTypes } from '../api/conditions.ts';
 import type { Plan } from '../planner/plan.ts';
 import { appliedVerdict, verifiedVerdict } from './applied.ts';
 import { feasibleVerdict, invalidVerdict } from './feasible.ts';
+import { patienceEndsInMs } from './patience.ts';
 import { type Planned, plannedFor, type PodState, podStatesFor } from './planned.ts';
 import { conflictVerdict, readyVerdict, type Verdicts } from './ready.ts';
 import type { InvalidSituation, Situation, Verdict } from './situation.ts';
@@ -12,6 +13,8 @@ import { shortened } from './wording.ts';
 export interface Outcome {
   readonly status: ConnectionBudgetStatus;
   readonly transitions: readonly Transition[];
+  /** When it has to be looked at again although nothing changes. */
+  readonly againAfterMs?: number | undefined;
 }
 
 interface Timing {
@@ -105,7 +108,7 @@ export const reconcile = (situation: Situation): Outcome => {
     Conflict: conflictVerdict(situation.rivals),
   };
   const { previous, now, budget } = situation;
-  return concluded(
+  const outcome = concluded(
     verdicts,
     { generation: budget.generation, previous, now },
     {
@@ -120,6 +123,7 @@ export const reconcile = (situation: Situation): Outcome => {
       ...peakOf(states, previous),
     },
   );
+  return { ...outcome, againAfterMs: patienceEndsInMs(states, now) };
 };
 
 /** The same for a stored object that breaks a rule: nothing is planned, and the rule is named. */

@@ -3,6 +3,7 @@ import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConditionReason, ConditionStatus } from '../api/conditions.ts';
 import type { PodReport } from '../api/connection-node.ts';
 import type { Observed, ObservedPod } from '../api/demand.ts';
+import type { CarriedPlan } from './cluster.ts';
 import type { Violation } from '../api/violations.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 
@@ -11,7 +12,7 @@ export interface Situation {
   readonly budget: ConnectionBudget;
   readonly observed: Observed;
   readonly facts: NodeFacts | undefined;
-  /** Every pod that matches and has not ended, newest first. */
+  /** Every pod that matches, has not ended and belongs to no older budget, newest first. */
   readonly pods: readonly MatchingPod[];
   /** Pods that match and that nobody may touch: Windows pods and the mirrors of static pods. */
   readonly untouchable: number;
@@ -32,10 +33,11 @@ export interface InvalidSituation {
 export interface MatchingPod {
   readonly name: string;
   readonly isRunning: boolean;
+  readonly startedAt: string;
   readonly nodeName: string | undefined;
   readonly observed: ObservedPod;
   readonly ownSysctls: ReadonlyMap<string, string>;
-  readonly sectionHash: string | undefined;
+  readonly carried: CarriedPlan | undefined;
   /** What the agent of its node says of it. */
   readonly report: PodReport | undefined;
   readonly hasAgent: boolean;

@@ -28,6 +28,10 @@ const isBad = ({ type, status, reason }: Condition): boolean => {
   return type === 'Conflict' ? status === 'True' : status === 'False' && reason !== 'ModeOff';
 };
 
+/** That another budget has the pods is told once, by Conflict; that a pod has just started is nothing to tell. */
+const isToldElsewhere = ({ type, reason }: Condition): boolean =>
+  (type === 'Applied' && reason === 'OlderBudgetWins') || reason === 'Pending';
+
 const idOf = (parts: readonly string[]): string =>
   createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
 
@@ -39,7 +43,7 @@ export const transitionsFor = (
 ): readonly Transition[] =>
   conditions.flatMap((condition) => {
     const { type, status, reason, message } = condition;
-    if (type === 'Ready') return [];
+    if (type === 'Ready' || isToldElsewhere(condition)) return [];
     const before = previous?.conditions.find((other) => other.type === type);
     if (before === undefined ? calm.has(reason) : before.status === status && before.reason === reason) return [];
     const id = idOf([type, status, reason, now.toISOString()]);

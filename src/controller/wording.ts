@@ -10,6 +10,9 @@ export const shortened = (text: string, longest = longestMessage): string =>
 /** "1 pod", "3 pods" */
 export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 
+/** "1 of 3 pods carries", "2 of 3 pods carry" */
+export const agreeing = (count: number, one: string, many: string): string => (count === 1 ? one : many);
+
 const mostListed = 3;
 
 /** "a, b, c and 4 more" */

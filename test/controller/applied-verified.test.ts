@@ -1,6 +1,16 @@
 import { describe, test } from 'vitest';
 import { expectCondition, fitting, off, type Row } from './condition-rows.ts';
-import { hashFor, podOf, reportOf, situationOf, withPods } from './situations.ts';
+import type { CarriedPlan } from '../../src/controller/cluster.ts';
+import { carriedFor, hashFor, podOf, reportOf, situationOf, withPods } from './situations.ts';
+
+const current = carriedFor(situationOf());
+const carriedWithLimit = (hash: string, limit: number): CarriedPlan => ({
+  hash,
+  section: { ...current.section, containers: [{ name: 'gateway', soft: limit, hard: limit }] },
+});
+const smaller = carriedWithLimit('0123456789abcdef', 22_063);
+const larger = carriedWithLimit('fedcba9876543210', 1_000_000);
+const justNow = '2026-11-23T11:59:31Z';
 
 const applied: readonly Row[] = [
   {
@@ -26,14 +36,28 @@ const applied: readonly Row[] = [
   },
   {
     fact: 'a pod with another hash is outdated and named',
-    situation: withPods(situationOf(), {}, { sectionHash: '0123456789abcdef' }),
+    situation: withPods(situationOf(), {}, { carried: smaller }),
     type: 'Applied',
     is: 'False PodsOutdated',
     says: ['1 of 2', 'gateway-2'],
   },
   {
+    fact: 'a pod that carries more than is planned is current',
+    situation: withPods(situationOf(), { carried: larger, report: reportOf(larger.hash) }),
+    type: 'Applied',
+    is: 'True AllPodsCurrent',
+    says: ['1 of 1 running pods carries'],
+  },
+  {
+    fact: 'pods that all have the plan of an older budget are none to restart',
+    situation: situationOf({ rivals: [{ name: 'older', wins: true, pods: 2 }] }),
+    type: 'Applied',
+    is: 'False OlderBudgetWins',
+    says: ['older'],
+  },
+  {
     fact: 'a pod without a plan is outdated',
-    situation: withPods(situationOf(), { sectionHash: undefined }),
+    situation: withPods(situationOf(), { carried: undefined }),
     type: 'Applied',
     is: 'False PodsOutdated',
     says: ['0 of 1'],
@@ -54,7 +78,7 @@ const applied: readonly Row[] = [
   },
   {
     fact: 'mode Off changes no pod',
-    situation: withPods(off, { sectionHash: undefined }),
+    situation: withPods(off, { carried: undefined }),
     type: 'Applied',
     is: 'False ModeOff',
     says: ['0 of 1'],
@@ -90,6 +114,34 @@ const verified: readonly Row[] = [
     type: 'Verified',
     is: 'False PodsUnverified',
     says: ['1 of 2', 'gateway-2'],
+  },
+  {
+    fact: 'what a pod carries is what its agent is asked about',
+    situation: withPods(situationOf(), { carried: larger, report: reportOf(larger.hash) }),
+    type: 'Verified',
+    is: 'True AllPodsVerified',
+    says: ['1 of 1 running pods was seen'],
+  },
+  {
+    fact: 'a report of what is planned says nothing of a pod that carries more',
+    situation: withPods(situationOf(), { carried: larger }),
+    type: 'Verified',
+    is: 'False PodsUnverified',
+    says: ['0 of 1'],
+  },
+  {
+    fact: 'a pod that has run for less than 30 s is waited for',
+    situation: withPods(situationOf(), {}, { startedAt: justNow, report: undefined }),
+    type: 'Verified',
+    is: 'Unknown Pending',
+    says: ['1 of 2', 'gateway-2'],
+  },
+  {
+    fact: 'of the pods that are not verified only those are named that had their time',
+    situation: withPods(situationOf(), { report: undefined }, { startedAt: justNow, report: undefined }),
+    type: 'Verified',
+    is: 'False PodsUnverified',
+    says: ['0 of 2', 'not yet: gateway-1.'],
   },
   {
     fact: 'a report of an earlier plan verifies nothing',

@@ -17,6 +17,7 @@ const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod 
   name,
   uid: `uid-of-${name}`,
   createdAt: '2026-11-23T11:00:00Z',
+  startedAt: '2026-11-23T11:00:05Z',
   labels: { app: 'gateway' },
   nodeName: 'node-a',
   isRunning: true,
@@ -24,7 +25,7 @@ const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod 
   isLeftAlone: false,
   observed: podOf().observed,
   ownSysctls: new Map(),
-  sectionHash: undefined,
+  carried: undefined,
   ...change,
 });
 
@@ -148,13 +149,31 @@ test('rivals are told from their age, then their name, with the pods that both s
   const older = budgetOf({}, { name: 'older', uid: 'o', creationTimestamp: '2026-11-22T00:00:00Z' });
   const sameAge = budgetOf({}, { name: 'zebra', uid: 'z' });
   const stranger = budgetOf({ selector: { matchLabels: { app: 'other' } } }, { name: 'stranger', uid: 's' });
-  const cluster = clusterOf({ budgetsIn: () => [sameAge, stranger, budget, older].map(stored) });
+  const budgetsIn = () => [sameAge, stranger, budget, older].map(stored);
+  const podsIn = () => [clusterPod('1'), clusterPod('2')];
 
-  expect(rivalsOf(cluster, budget, [clusterPod('1'), clusterPod('2')])).toEqual([
+  expect(rivalsOf(clusterOf({ budgetsIn, podsIn }), budget)).toEqual([
     { name: 'older', wins: true, pods: 2 },
     { name: 'zebra', wins: false, pods: 2 },
   ]);
-  expect(rivalsOf(cluster, budget, [])).toEqual([]);
+  expect(rivalsOf(clusterOf({ budgetsIn }), budget)).toEqual([]);
+});
+
+test('pods that an older budget wins are not the newer one’s: not in its pods, its scale, nor its facts', () => {
+  const selector = { matchLabels: { tier: 'front' } };
+  const older = budgetOf({ selector }, { name: 'older', creationTimestamp: '2026-11-22T00:00:00Z' });
+  const both = clusterPod('both', { labels: { app: 'gateway', tier: 'front' } });
+  const cluster = clusterOf({
+    budgetsIn: () => [budget, older].map(stored),
+    podsIn: () => [both, clusterPod('own')],
+    budget: () => stored(budget),
+  });
+  const observations = createObservations(cluster, () => 0);
+
+  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['own']);
+  expect(matchingPods(cluster, older).map(({ name }) => name)).toEqual(['both']);
+  expect(observations.observedFor(budget).scale?.pods).toBe(1);
+  expect(rivalsOf(cluster, budget)).toEqual([{ name: 'older', wins: true, pods: 1 }]);
 });
 
 test('what the webhook hears of a scale holds for ten minutes, and a budget of another uid starts anew', () => {

@@ -50,7 +50,7 @@ const rows: readonly Row[] = [
   },
   {
     fact: 'an outdated pod is not ready',
-    situation: withPods(situationOf(), { sectionHash: undefined }),
+    situation: withPods(situationOf(), { carried: undefined }),
     type: 'Ready',
     is: 'False NotApplied',
     says: ['0 of 1'],
@@ -63,6 +63,20 @@ const rows: readonly Row[] = [
     says: ['0 of 1'],
   },
   {
+    fact: 'a pod that has just started leaves readiness open',
+    situation: withPods(situationOf(), { startedAt: '2026-11-23T11:59:50Z', report: undefined }),
+    type: 'Ready',
+    is: 'Unknown Pending',
+    says: ['0 of 1'],
+  },
+  {
+    fact: 'a budget whose pods all have an older one is not ready, and names that',
+    situation: situationOf({ rivals: [{ ...rival, wins: true }] }),
+    type: 'Ready',
+    is: 'False NotApplied',
+    says: ['other'],
+  },
+  {
     fact: 'without an agent it is not ready, and says so',
     situation: withPods(situationOf(), { report: undefined, hasAgent: false }),
     type: 'Ready',
@@ -71,7 +85,7 @@ const rows: readonly Row[] = [
   },
   {
     fact: 'in mode Off readiness is feasibility',
-    situation: withPods(off, { sectionHash: undefined, report: undefined }),
+    situation: withPods(off, { carried: undefined, report: undefined }),
     type: 'Ready',
     is: 'True Ready',
     says: [],

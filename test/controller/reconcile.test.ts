@@ -6,6 +6,7 @@ import { brokerSeen, fitting, toService } from './condition-rows.ts';
 import {
   budgetObject,
   budgetOf,
+  carriedFor,
   hashFor,
   messageOf,
   now,
@@ -39,7 +40,7 @@ test('an invalid object is told its rules, and nothing is planned', () => {
 
 test('pods are counted by how far they are', () => {
   const { status } = reconcile(
-    withPods(situationOf(), {}, { report: undefined }, { sectionHash: undefined }, { isRunning: false }),
+    withPods(situationOf(), {}, { report: undefined }, { carried: undefined }, { isRunning: false }),
   );
 
   expect(status.pods).toEqual({ matched: 3, applied: 2, verified: 1 });
@@ -50,8 +51,8 @@ test('a pod of another template is current with the plan that it would get itsel
   const other = podOf({ observed: { ...podOf().observed, containerNames: ['main'] }, ownSysctls: ownRange });
   const situation = situationOf();
   const pods = [
-    { ...podOf(), sectionHash: hashFor(situation) },
-    { ...other, sectionHash: hashFor(situation, other) },
+    { ...podOf(), carried: carriedFor(situation) },
+    { ...other, carried: carriedFor(situation, other) },
   ];
 
   const { status } = reconcile({ ...situation, pods });
@@ -61,11 +62,11 @@ test('a pod of another template is current with the plan that it would get itsel
 });
 
 test('the time of a condition is that of its status, not of its message', () => {
-  const first = reconcile(withPods(situationOf(), {}, { sectionHash: undefined })).status;
+  const first = reconcile(withPods(situationOf(), {}, { carried: undefined })).status;
   const later = new Date('2026-11-23T13:00:00Z');
 
   const second = reconcile({
-    ...withPods(situationOf(), {}, {}, { sectionHash: undefined }),
+    ...withPods(situationOf(), {}, {}, { carried: undefined }),
     previous: first,
     now: later,
   }).status;
@@ -84,6 +85,14 @@ test('the same situation an hour later gives the same status', () => {
   const second = reconcile({ ...fitting, previous: first, now: new Date('2026-11-23T13:00:00Z') });
 
   expect(second).toEqual({ status: first, transitions: [] });
+});
+
+test('a pod that is waited for is looked at again when its time is up', () => {
+  const starting = { startedAt: '2026-11-23T11:59:40Z', report: undefined };
+
+  // Started 20.5 s ago, of 30 s.
+  expect(reconcile(withPods(situationOf(), starting, {})).againAfterMs).toBe(9500);
+  expect(reconcile(withPods(situationOf(), { report: undefined })).againAfterMs).toBeUndefined();
 });
 
 test('the peak is the most that was ever seen in one pod', () => {

@@ -2,6 +2,7 @@ import type { ConnectionBudgetStatus } from '../../src/api/budget-status.ts';
 import { type ConnectionBudget, parseConnectionBudget } from '../../src/api/budget-object.ts';
 import type { PodReport } from '../../src/api/connection-node.ts';
 import { nothingObserved } from '../../src/api/demand.ts';
+import type { CarriedPlan } from '../../src/controller/cluster.ts';
 import { plannedFor } from '../../src/controller/planned.ts';
 import type { MatchingPod, Situation } from '../../src/controller/situation.ts';
 
@@ -51,6 +52,7 @@ export const roomyNode = {
 export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
   name: 'gateway-1',
   isRunning: true,
+  startedAt: '2026-11-23T11:00:00Z',
   nodeName: 'node-a',
   observed: {
     hostNetwork: false,
@@ -61,7 +63,7 @@ export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
     memoryLimitBytes: new Map(),
   },
   ownSysctls: new Map(),
-  sectionHash: undefined,
+  carried: undefined,
   report: undefined,
   hasAgent: true,
   ...change,
@@ -80,8 +82,14 @@ export const situationOf = (change: Partial<Situation> = {}): Situation => ({
   ...change,
 });
 
+/** What a pod carries when it was created just now. */
+export const carriedFor = (situation: Situation, pod: MatchingPod = podOf()): CarriedPlan => {
+  const { hash, section } = plannedFor(situation, pod);
+  return { hash, section };
+};
+
 /** The hash that a pod carries when it was created just now. */
-export const hashFor = (situation: Situation, pod: MatchingPod = podOf()): string => plannedFor(situation, pod).hash;
+export const hashFor = (situation: Situation, pod: MatchingPod = podOf()): string => carriedFor(situation, pod).hash;
 
 export const reportOf = (sectionHash: string, change: Partial<PodReport> = {}): PodReport => ({
   namespace: 'messaging',
@@ -97,11 +105,11 @@ export const reportOf = (sectionHash: string, change: Partial<PodReport> = {}): 
 
 /** The situation with pods that carry what is planned in it, each changed as asked for. */
 export const withPods = (situation: Situation, ...changes: readonly Partial<MatchingPod>[]): Situation => {
-  const sectionHash = hashFor(situation);
+  const carried = carriedFor(situation);
   return {
     ...situation,
     pods: changes.map((change, index) =>
-      podOf({ name: `gateway-${index + 1}`, sectionHash, report: reportOf(sectionHash), ...change }),
+      podOf({ name: `gateway-${index + 1}`, carried, report: reportOf(carried.hash), ...change }),
     ),
   };
 };

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { eventNameFor } from '../../src/controller/apply.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { podWarningFor } from '../../src/controller/transitions.ts';
 import { budgetOf, reportOf, situationOf, withPods } from './situations.ts';
@@ -17,7 +18,7 @@ test('a first status tells what happened and not what did not', () => {
 
 test('a change is told once, with the numbers', () => {
   const before = reconcile(withPods(situationOf(), {})).status;
-  const outdated = { ...withPods(situationOf(), { sectionHash: undefined }), previous: before };
+  const outdated = { ...withPods(situationOf(), { carried: undefined }), previous: before };
 
   const first = reconcile(outdated);
   const again = reconcile({ ...outdated, previous: first.status });
@@ -28,11 +29,9 @@ test('a change is told once, with the numbers', () => {
 });
 
 test('another message is no transition', () => {
-  const before = reconcile(withPods(situationOf(), { sectionHash: undefined })).status;
+  const before = reconcile(withPods(situationOf(), { carried: undefined })).status;
 
-  expect(short(reconcile({ ...withPods(situationOf(), { sectionHash: undefined }, {}), previous: before }))).toEqual(
-    [],
-  );
+  expect(short(reconcile({ ...withPods(situationOf(), { carried: undefined }, {}), previous: before }))).toEqual([]);
 });
 
 test('a conflict is a warning to both, its end is not', () => {
@@ -43,7 +42,25 @@ test('a conflict is a warning to both, its end is not', () => {
   const over = reconcile(situationOf({ previous: conflict.status }));
 
   expect(short(conflict)).toEqual(['Warning OlderBudgetWins Select']);
-  expect(short(over)).toEqual(['Normal NoConflict Select']);
+  expect(short(over)).toEqual(['Normal NoPods Apply', 'Normal NoConflict Select']);
+});
+
+test('a rollout that goes well tells no warning', () => {
+  const before = reconcile(withPods(situationOf(), {})).status;
+  const starting = { startedAt: '2026-11-23T11:59:58Z', report: undefined };
+
+  const during = reconcile({ ...withPods(situationOf(), {}, starting), previous: before });
+  const after = reconcile({ ...withPods(situationOf(), {}, {}), previous: during.status });
+
+  expect(short(during)).toEqual([]);
+  expect(short(after)).toEqual(['Normal AllPodsVerified Verify']);
+});
+
+test('an Event’s name is one that the API server takes', () => {
+  const cut = `${'a'.repeat(198)}.-b`;
+
+  expect(eventNameFor(cut, 'id')).toBe(`${'a'.repeat(198)}.id`);
+  expect(eventNameFor('gateway', 'id')).toBe('gateway.id');
 });
 
 test('mode Off is no warning', () => {
