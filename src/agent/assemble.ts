@@ -7,6 +7,7 @@ import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
+import { LateBefore } from './late-before.ts';
 import { NodeView } from './node-view.ts';
 import { PlannedPods } from './planned-pods.ts';
 import { Publisher } from './publish.ts';
@@ -22,6 +23,7 @@ export interface Agent {
   readonly node: NodeView;
   readonly keys: KeyDirectory;
   readonly pods: PlannedPods;
+  readonly lateBefore: LateBefore;
   readonly verifier: Verifier;
   readonly publisher: Publisher;
   /** Settles when the pods that were there have been looked at. */
@@ -53,8 +55,10 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   };
   const keys = new KeyDirectory(options.keysDirectory, { onChange: onKeys, onError });
   const host: Host = { procRoot, worker, caps, facts: () => node.facts, nodeNetnsPath: () => node.netnsPath };
+  const lateBefore = new LateBefore();
   const publisher = new Publisher({
-    read: () => readStatus({ options, node, pods, keys, metrics }),
+    prepare: async (signal) => lateBefore.recall(await writer.read(nodeName, { signal })),
+    read: () => readStatus({ options, node, pods, keys, lateBefore }),
     write: (status, signal) => writer.write(nodeName, status, { signal }),
     onWrite: (error) => {
       metrics.countWrite(error !== undefined);
@@ -64,12 +68,12 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   });
   const verifier = new Verifier(pods, host, onError);
   const firstSight = Promise.withResolvers<void>();
-  return { options, logger, metrics, host, node, keys, pods, verifier, publisher, firstSight, onError };
+  return { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, firstSight, onError };
 }
 
-function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'metrics'>): ConnectionNodeStatus {
-  const { options, node, pods, keys, metrics } = agent;
-  const status = statusFor({
+function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {
+  const { options, node, pods, keys, lateBefore } = agent;
+  return statusFor({
     version: options.version,
     runtime: node.runtime,
     isConnected: node.isSynchronized,
@@ -78,8 +82,6 @@ function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'm
     sandboxNofile: node.sandboxNofile,
     maximumNofile: options.caps.maximumNofile,
     pods: pods.all(),
+    lateBefore,
   });
-  metrics.seePods(status.pods);
-  metrics.seeRuntime(node.isSynchronized);
-  return status;
 }

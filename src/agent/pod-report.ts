@@ -1,6 +1,7 @@
 import type { PodReport } from '../api/connection-node.ts';
 import type { PlanSection } from '../api/pod-annotation.ts';
 import type { Finding } from './finding.ts';
+import type { LateBefore } from './late-before.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
 
 /** Of the schema. */
@@ -9,7 +10,7 @@ const longestMessage = 512;
 type Verdict = Pick<PodReport, 'verified' | 'reason' | 'message'>;
 
 /** What the agent says of one pod, from what it last saw. */
-export function podReportFor(pod: PlannedPod): PodReport {
+export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport {
   const { namespace, name, uid, plan, usage } = pod;
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
@@ -17,7 +18,7 @@ export function podReportFor(pod: PlannedPod): PodReport {
     return { ...identity, budget: '', sectionHash: '', ...verdict };
   }
   const { section, hash } = plan;
-  const { message, ...verdict } = verdictFor(pod, section);
+  const { message, ...verdict } = verdictFor(pod, section, lateBefore.has({ uid, sectionHash: hash }));
   return {
     ...identity,
     budget: section.budget.name,
@@ -28,14 +29,14 @@ export function podReportFor(pod: PlannedPod): PodReport {
   };
 }
 
-function verdictFor(pod: PlannedPod, section: PlanSection): Verdict {
+function verdictFor(pod: PlannedPod, section: PlanSection, wasLate: boolean): Verdict {
   const outcomes = [pod.sysctls, ...outcomesOf(pod, section)];
   const findings = outcomes.flatMap((outcome) => outcome.findings);
   const [first] = findings;
   if (first !== undefined) return { verified: false, reason: first.kind, message: sentenceOf(findings) };
   const waiting = waitingFor(pod, section);
   if (waiting.length > 0) return { verified: false, reason: 'Pending', message: `not seen yet: ${waiting.join(', ')}` };
-  const isLate = outcomes.some((outcome) => outcome.isLate);
+  const isLate = wasLate || outcomes.some((outcome) => outcome.isLate);
   if (isLate)
     return { verified: true, reason: 'AppliedLate', message: 'as planned, but set after the pod had started' };
   return { verified: true, reason: 'Applied', message: 'limits and sysctls are as planned' };

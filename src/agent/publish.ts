@@ -48,6 +48,8 @@ export function retryDelayMs(failures: number, random: number, timing: PublishTi
 }
 
 export interface PublisherOptions {
+  /** Before the first write, which would wipe out what is there; repeated until it succeeds. */
+  readonly prepare: (signal: AbortSignal) => Promise<void>;
   readonly read: () => ConnectionNodeStatus;
   /** An error may ask for more time (`retryAfterMs`). */
   readonly write: (status: ConnectionNodeStatus, signal: AbortSignal) => Promise<void>;
@@ -61,6 +63,7 @@ export class Publisher {
   #changed = Promise.withResolvers<void>();
   #last: Published | undefined;
   #failures = 0;
+  #isPrepared = false;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -75,28 +78,31 @@ export class Publisher {
     const { timing, read } = this.#options;
     while (!signal.aborted) {
       this.#changed = Promise.withResolvers();
-      const status = read();
-      const delayMs = publishDelayMs(status, this.#last, { nowMs: Date.now(), timing });
+      const delayMs = publishDelayMs(read(), this.#last, { nowMs: Date.now(), timing });
       if (delayMs > 0) await this.#changeOr(delayMs, signal);
-      else await this.#write(status, signal);
+      else await this.#write(signal);
     }
   }
 
   /** One attempt, whatever was published before: the last word of an agent that ends. */
   async writeNow(signal: AbortSignal): Promise<void> {
-    await this.#attempt(this.#options.read(), signal);
+    await this.#attempt(signal);
   }
 
-  async #write(status: ConnectionNodeStatus, signal: AbortSignal): Promise<void> {
-    const retryAfterMs = await this.#attempt(status, signal);
+  async #write(signal: AbortSignal): Promise<void> {
+    const retryAfterMs = await this.#attempt(signal);
     const { timing } = this.#options;
     if (this.#failures === 0) return;
     await pause(Math.max(retryAfterMs, retryDelayMs(this.#failures, Math.random(), timing)), signal);
   }
 
-  async #attempt(status: ConnectionNodeStatus, signal: AbortSignal): Promise<number> {
+  async #attempt(signal: AbortSignal): Promise<number> {
+    const { prepare, read, write } = this.#options;
     try {
-      await this.#options.write(status, signal);
+      if (!this.#isPrepared) await prepare(signal);
+      this.#isPrepared = true;
+      const status = read();
+      await write(status, signal);
       this.#last = { status, atMs: Date.now() };
       this.#failures = 0;
       this.#options.onWrite(undefined);

@@ -2,6 +2,7 @@ import { type ConnectionNodeStatus, plannedFacts, type PodReport } from '../api/
 import type { Rlimit } from '../linux/libc.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import { settableNofileFor } from './adjust.ts';
+import type { LateBefore } from './late-before.ts';
 import type { PlannedPod } from './planned-pods.ts';
 import { podReportFor } from './pod-report.ts';
 
@@ -17,6 +18,7 @@ export interface AgentState {
   readonly sandboxNofile: Rlimit | undefined;
   readonly maximumNofile: number;
   readonly pods: readonly PlannedPod[];
+  readonly lateBefore: LateBefore;
 }
 
 /** Of the schema. */
@@ -25,7 +27,7 @@ const mostKeys = 8;
 
 /** The same state gives the same status, in the same order. */
 export function statusFor(state: AgentState): ConnectionNodeStatus {
-  const { facts, pods, version, isConnected } = state;
+  const { facts, version, isConnected } = state;
   return {
     facts: factsFor(state),
     agent: {
@@ -35,7 +37,7 @@ export function statusFor(state: AgentState): ConnectionNodeStatus {
       canRaiseNofile: facts.canRaiseNofile || facts.runtimeCanRaiseNofile === true,
       keyIds: state.keyIds.toSorted().slice(-mostKeys),
     },
-    pods: reportsFor(pods),
+    pods: reportsFor(state),
   };
 }
 
@@ -60,8 +62,8 @@ function factsFor({ facts, sandboxNofile, maximumNofile }: AgentState): Connecti
 const finite = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGER);
 
 /** A pod whose sandbox was made anew is told once: by the sandbox that came last. */
-function reportsFor(pods: readonly PlannedPod[]): PodReport[] {
+export function reportsFor({ pods, lateBefore }: Pick<AgentState, 'pods' | 'lateBefore'>): PodReport[] {
   const byUid = new Map(pods.filter(({ uid }) => uid !== '').map((pod) => [pod.uid, pod]));
-  const reports = [...byUid.values()].map(podReportFor);
+  const reports = [...byUid.values()].map((pod) => podReportFor(pod, lateBefore));
   return reports.toSorted((a, b) => (a.uid < b.uid ? -1 : 1)).slice(0, mostPods);
 }

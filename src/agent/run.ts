@@ -8,11 +8,23 @@ import { type Agent, assemble } from './assemble.ts';
 import { connect } from './connect.ts';
 import { readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
+import { reportsFor } from './report.ts';
+import { runTogether } from './together.ts';
 
 const lastWordMs = 2000;
 
-/** Runs until the signal aborts; a lost runtime and a lost API server are waited for. Rejects only where it cannot start. */
+/** Runs until the signal aborts; a lost runtime and a lost API server are waited for. Rejects where it cannot start, and where a part of it fails. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
+  const stop = new AbortController();
+  try {
+    await run(options, AbortSignal.any([signal, stop.signal]));
+  } finally {
+    // Whatever has been opened is closed: a process that is left open would pass for a living one.
+    stop.abort();
+  }
+}
+
+async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   const metrics = createMetrics();
   const procRoot = prepareProc(options);
   const workerOptions = {
@@ -26,14 +38,16 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
-  await Promise.all([
-    connect(agent, signal),
-    verifyForEver(agent, signal),
-    readFactsForEver(agent, signal),
-    publish(agent, signal),
-  ]);
-  await sayLastWord(agent);
-  writer.close();
+  const parts = [connect, verifyForEver, readFactsForEver, publish];
+  try {
+    await runTogether(
+      parts.map((part) => (until) => part(agent, until)),
+      signal,
+    );
+  } finally {
+    await sayLastWord(agent);
+    writer.close();
+  }
   await server.closed;
 }
 
@@ -48,10 +62,21 @@ function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
   }
 }
 
-function serve({ options, node }: Agent, metrics: Metrics, signal: AbortSignal) {
+function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
+  const { options, node } = agent;
+  const text = (): Promise<string> => {
+    seeState(agent);
+    return metrics.text();
+  };
   const notReady = [`not registered with the container runtime at ${options.nriSocketPath}`];
   const ready = (): true | readonly string[] => node.isSynchronized || notReady;
-  return serveObservability({ port: options.observabilityPort, ready, metrics, signal });
+  return serveObservability({ port: options.observabilityPort, ready, metrics: { ...metrics, text }, signal });
+}
+
+/** When it is asked for: what is published may be older, while the API server takes nothing. */
+function seeState({ metrics, node, ...state }: Agent): void {
+  metrics.seePods(reportsFor({ ...state, pods: state.pods.all() }));
+  metrics.seeRuntime(node.isSynchronized);
 }
 
 async function publish({ options, publisher, firstSight }: Agent, signal: AbortSignal): Promise<void> {

@@ -8,8 +8,13 @@ import { errorForStatus, isKubeError, KubeError, parseRetryAfterMs, parseStatus 
 export type { ApiLocation } from './api-endpoint.ts';
 export { KubeError } from './kube-error.ts';
 
-/** Writes this node's ConnectionNode. Imports neither client-node nor undici: the agent has 80 MiB for everything. */
+/**
+ * Writes this node's ConnectionNode, and reads what an earlier run wrote. Imports neither client-node nor undici: the
+ * agent has 80 MiB for everything.
+ */
 export interface ConnectionNodeWriter {
+  /** The whole object; undefined where there is none. Throws KubeError. */
+  readonly read: (name: string, call: { readonly signal: AbortSignal }) => Promise<unknown>;
   /**
    * Server-side apply of the whole status, after creating the object where it is missing. Throws KubeError; Conflict
    * means that somebody else owns one of the fields, which is not overruled.
@@ -24,17 +29,28 @@ const identity = { apiVersion, kind: 'ConnectionNode' } as const;
 
 export function createConnectionNodeWriter(location: ApiLocation): ConnectionNodeWriter {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const send = async (message: Message, signal: AbortSignal): Promise<void> => {
+  const send = async (message: Message, signal: AbortSignal): Promise<string> => {
     using deadline = startDeadline(signal, timeoutMs);
     try {
-      await post(await readEndpoint(location), message, { agent, signal: deadline.signal });
+      return await exchange(await readEndpoint(location), message, { agent, signal: deadline.signal });
     } catch (error) {
       if (isKubeError(error)) throw error;
       const kind = signal.aborted ? 'Aborted' : deadline.hasExpired() ? 'Timeout' : 'Network';
-      throw new KubeError('the ConnectionNode could not be written', { kind, cause: error });
+      throw new KubeError(`the ConnectionNode could not be ${message.method === 'GET' ? 'read' : 'written'}`, {
+        kind,
+        cause: error,
+      });
     }
   };
   return {
+    read: async (name, { signal }) => {
+      try {
+        return parsed(await send({ method: 'GET', path: pathOf(name) }, signal));
+      } catch (error) {
+        if (isKubeError(error, 'NotFound')) return undefined;
+        throw error;
+      }
+    },
     write: async (name, status, { signal }) => {
       const apply = applyStatus(name, status);
       try {
@@ -49,7 +65,7 @@ export function createConnectionNodeWriter(location: ApiLocation): ConnectionNod
   };
 }
 
-async function createIfMissing(send: (message: Message) => Promise<void>, name: string): Promise<void> {
+async function createIfMissing(send: (message: Message) => Promise<unknown>, name: string): Promise<void> {
   const body = { ...identity, metadata: { name } };
   const path = `${collection}?fieldManager=${agentFieldManager}`;
   try {
@@ -59,17 +75,21 @@ async function createIfMissing(send: (message: Message) => Promise<void>, name: 
   }
 }
 
-interface Message {
-  readonly method: 'POST' | 'PATCH';
-  readonly path: string;
-  readonly contentType: string;
-  readonly body: object;
-}
+type Message =
+  | { readonly method: 'GET'; readonly path: string }
+  | {
+      readonly method: 'POST' | 'PATCH';
+      readonly path: string;
+      readonly contentType: string;
+      readonly body: object;
+    };
+
+const pathOf = (name: string): string => `${collection}/${encodeURIComponent(name)}`;
 
 function applyStatus(name: string, status: object): Message {
   return {
     method: 'PATCH',
-    path: `${collection}/${encodeURIComponent(name)}/status?fieldManager=${agentFieldManager}`,
+    path: `${pathOf(name)}/status?fieldManager=${agentFieldManager}`,
     contentType: 'application/apply-patch+yaml',
     body: { ...identity, metadata: { name }, status },
   };
@@ -83,29 +103,45 @@ async function readEndpoint(location: ApiLocation): Promise<ApiEndpoint> {
   }
 }
 
-/** One request; resolves when the server took it, throws KubeError for its answer and plain errors for the network. */
-async function post(
+/** One request; resolves with the body when the server took it, throws KubeError for its answer and plain errors for the network. */
+async function exchange(
   endpoint: ApiEndpoint,
   message: Message,
   { agent, signal }: { readonly agent: Agent; readonly signal: AbortSignal },
-): Promise<void> {
+): Promise<string> {
   const { server, token, ...tls } = endpoint;
-  const body = JSON.stringify(message.body);
-  const headers = {
-    'content-type': message.contentType,
-    'content-length': Buffer.byteLength(body),
-    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-  };
+  const { body, ...entity } = entityOf(message);
+  const headers = { ...entity, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
   const target = new URL(server.pathname.replace(/\/$/u, '') + message.path, server);
-  const response = await exchange(target, { ...tls, agent, signal, headers, method: message.method }, body);
+  const response = await answerTo(target, { ...tls, agent, signal, headers, method: message.method }, body);
   const text = await textOf(response);
   const { statusCode = 0 } = response;
-  if (statusCode >= 200 && statusCode < 300) return;
+  if (statusCode >= 200 && statusCode < 300) return text;
   const retryAfterMs = parseRetryAfterMs(response.headers['retry-after'], Date.now());
   throw errorForStatus(statusCode, parseStatus(text), retryAfterMs);
 }
 
-function exchange(target: URL, options: RequestOptions, body: string): Promise<IncomingMessage> {
+interface Entity {
+  readonly body: string;
+  readonly 'content-type'?: string;
+  readonly 'content-length'?: number;
+}
+
+function entityOf(message: Message): Entity {
+  if (message.method === 'GET') return { body: '' };
+  const body = JSON.stringify(message.body);
+  return { body, 'content-type': message.contentType, 'content-length': Buffer.byteLength(body) };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new KubeError('the ConnectionNode is not JSON', { kind: 'Malformed', cause });
+  }
+}
+
+function answerTo(target: URL, options: RequestOptions, body: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request(target, options, resolve).once('error', reject).end(body);
   });

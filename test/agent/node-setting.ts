@@ -7,6 +7,7 @@ import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
+import { LateBefore } from '../../src/agent/late-before.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
@@ -51,6 +52,7 @@ export async function setNode(
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
   const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
+  const lateBefore = new LateBefore();
   const tasks: Promise<void>[] = [];
   const handlers = podEvents({
     host,
@@ -62,7 +64,14 @@ export async function setNode(
     onAdopted: () => undefined,
     inBackground: (task) => tasks.push(task(signal)),
   });
-  const state = { version: 'test', runtime: 'test', isConnected: true, maximumNofile, sandboxNofile: undefined };
+  const state = {
+    version: 'test',
+    runtime: 'test',
+    isConnected: true,
+    maximumNofile,
+    sandboxNofile: undefined,
+    lateBefore,
+  };
   return {
     handlers,
     verifier,

@@ -3,15 +3,17 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type AddressInfo, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
 import { connectionNodeCrd } from '../../src/api/crd.ts';
 import { group, nodePlural, version } from '../../src/api/names.ts';
+import { createConnectionNodeWriter } from '../../src/kube/connection-node.ts';
 import type { KubeObject, Resource } from '../../src/kube/resources.ts';
 import { readNofile } from '../../src/linux/rlimits.ts';
 import { podIn, sysctlIn } from '../agent/node-setting.ts';
-import { makeSigner, sectionOf } from '../agent/plans.ts';
+import { makeSigner, sectionOf, type Signer } from '../agent/plans.ts';
 import { startShell } from '../linux/child-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { buildRuntime, Runtime } from '../nri/runtime.ts';
@@ -43,21 +45,24 @@ interface AgentProcess {
   readonly socketPath: string;
   readonly ready: () => Promise<string>;
   readonly metrics: () => Promise<string>;
+  readonly publishKey: (keyId: string, key: Signer) => Promise<void>;
 }
 
 /** The agent as it runs in its container; what plays the runtime is found by its name. */
-async function startAgent(kubeconfig: string): Promise<AgentProcess> {
+async function startAgent(kubeconfig: string, observabilityPort = 0): Promise<AgentProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'agent-'));
   const socketPath = join(folder, 'nri.sock');
   await mkdir(join(folder, 'keys'));
-  await writeFile(join(folder, 'keys', 'key-1'), signer.published);
+  const publishKey = (keyId: string, { published }: Signer): Promise<void> =>
+    writeFile(join(folder, 'keys', keyId), published);
+  await publishKey('key-1', signer);
   const flags = {
     'node-name': nodeName,
     'nri-socket': socketPath,
     'keys-directory': join(folder, 'keys'),
     'runtime-names': 'adaptation',
     kubeconfig,
-    port: '0',
+    port: String(observabilityPort),
   };
   const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -73,7 +78,7 @@ async function startAgent(kubeconfig: string): Promise<AgentProcess> {
     const port = lines.find(({ message }) => message === 'started')?.port;
     return port === undefined ? '' : (await fetch(`http://127.0.0.1:${port}${path}`)).text();
   };
-  return { child, socketPath, ready: () => get('/readyz'), metrics: () => get('/metrics') };
+  return { child, socketPath, ready: () => get('/readyz'), metrics: () => get('/metrics'), publishKey };
 }
 
 async function startRuntime({ socketPath, ready }: AgentProcess): Promise<Runtime> {
@@ -150,6 +155,7 @@ test('without an API server pods are set up all the same', async () => {
   const runtime = await startRuntime(agent);
   await runtime.call('RunPodSandbox', { pod: podIn(netns, signer.annotationOf(sectionOf())) });
   expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('5499');
+  expect(await agent.metrics()).toMatch(/^connectionbudget_planned_pods\{reason="Pending"\} 1$/m);
   await eventually(async () =>
     expect(await agent.metrics()).toMatch(/^connectionbudget_status_writes_total\{outcome="Failed"\} \d+$/m),
   );
@@ -164,4 +170,66 @@ test('a runtime that goes and comes back is found again', async () => {
   await eventually(async () => expect((await status()).agent?.connected).toBe(false));
   await startRuntime(agent);
   await eventually(async () => expect((await status()).agent?.connected).toBe(true));
+});
+
+test('a pod that was late is late for ever, also for the next agent', async () => {
+  using netns = makeNetworkNamespace();
+  await using main = await startShell('ulimit -Sn 1024');
+  const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
+  const container = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway', pid: main.pid };
+  const start = async (): Promise<AgentProcess> => {
+    const agent = await startAgent(setting.server.kubeconfig);
+    const runtime = await startRuntime(agent);
+    await runtime.call('RunPodSandbox', { pod });
+    await runtime.call('PostStartContainer', { pod, container });
+    return agent;
+  };
+  const first = await start();
+  await eventually(async () => expect((await status()).pods).toMatchObject([{ reason: 'AppliedLate' }]));
+  first.child.kill('SIGKILL');
+  await once(first.child, 'exit');
+  const second = await start();
+  const soon = { timeout: 8000, interval: 50 };
+  await vi.waitFor(async () => {
+    const text = await second.metrics();
+    expect(text).toMatch(/^connectionbudget_status_writes_total\{outcome="Written"\} [1-9]/m);
+    expect(text).toMatch(/^connectionbudget_planned_pods\{reason="AppliedLate"\} 1$/m);
+  }, soon);
+  await eventually(async () => expect((await status()).pods).toMatchObject([{ reason: 'AppliedLate' }]));
+});
+
+test('a key that a new pod brings to notice serves the pods from before', async () => {
+  using netns = makeNetworkNamespace();
+  const agent = await startAgent(setting.server.kubeconfig);
+  const runtime = await startRuntime(agent);
+  const next = makeSigner();
+  const pod = podIn(netns, next.annotationOf(sectionOf({ keyId: 'key-2' })));
+  await runtime.call('RunPodSandbox', { pod });
+  await agent.publishKey('key-2', next);
+  await runtime.call('RunPodSandbox', { pod: { ...pod, id: 'sandbox-2', uid: 'pod-uid-2' } });
+  await eventually(async () => {
+    const { pods, agent: reported } = await status();
+    expect(pods).toMatchObject([{ reason: 'Pending' }, { reason: 'Pending' }]);
+    expect(reported?.keyIds).toEqual(['key-1', 'key-2']);
+  });
+});
+
+test('an agent that cannot have its port ends', async () => {
+  const taken = createServer().listen(0);
+  onTestFinished(() => void taken.close());
+  await once(taken, 'listening');
+  const { child } = await startAgent(setting.server.kubeconfig, (taken.address() as AddressInfo).port);
+  await once(child, 'exit');
+  expect(child.exitCode).toBe(1);
+});
+
+test('that there are no keys any more is published', async () => {
+  const writer = createConnectionNodeWriter({ type: 'Kubeconfig', file: setting.server.kubeconfig });
+  onTestFinished(() => writer.close());
+  const reported = { version: 'test', runtime: '', connected: false, canRaiseNofile: false };
+  const write = (keyIds: readonly string[]): Promise<void> =>
+    writer.write(nodeName, { facts: {}, agent: { ...reported, keyIds }, pods: [] }, call);
+  await write(['key-1']);
+  await write([]);
+  expect((await status()).agent?.keyIds).toEqual([]);
 });
