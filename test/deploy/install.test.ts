@@ -63,10 +63,11 @@ test('kubectl explain knows a field', async () => {
 });
 
 test.each([
-  ['agent', 'patch', 'connectionnodes.connectionbudget.io', 'yes'],
+  ['agent', 'get', 'connectionnodes.connectionbudget.io', 'yes'],
+  ['agent', 'patch', 'connectionnodes.connectionbudget.io', 'no'],
   ['agent', 'create', 'connectionnodes.connectionbudget.io', 'yes'],
   ['agent', 'patch', 'connectionnodes.connectionbudget.io --subresource=status', 'yes'],
-  ['agent', 'get', 'connectionnodes.connectionbudget.io --subresource=status', 'yes'],
+  ['agent', 'get', 'connectionnodes.connectionbudget.io --subresource=status', 'no'],
   ['agent', 'list', 'connectionnodes.connectionbudget.io', 'no'],
   ['agent', 'delete', 'connectionnodes.connectionbudget.io', 'no'],
   ['agent', 'get', 'pods', 'no'],
