@@ -69,6 +69,9 @@ const violationsFor = (input: unknown, issue: Issue): readonly Violation[] => {
 export const violationsOf = (input: unknown, error: z.ZodError): readonly Violation[] =>
   error.issues.flatMap((issue) => violationsFor(input, issue));
 
+/** `70000: must be at most 65535` */
+export const violationReason = ({ value, rule }: Violation): string =>
+  value === undefined ? rule : `${value}: ${rule}`;
+
 /** `spec.inbound[0].port: 70000: must be at most 65535` */
-export const violationText = ({ field, value, rule }: Violation): string =>
-  value === undefined ? `${field}: ${rule}` : `${field}: ${value}: ${rule}`;
+export const violationText = (violation: Violation): string => `${violation.field}: ${violationReason(violation)}`;

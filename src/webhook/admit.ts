@@ -5,7 +5,7 @@ import type { PodManifest } from '../api/observed-pod.ts';
 import { encodeAnnotation, type PlanSection } from '../api/pod-annotation.ts';
 import { podPlanFor } from '../api/plan-section.ts';
 import { winningBudget } from '../api/selector.ts';
-import { type Violation, violationText } from '../api/violations.ts';
+import { type Violation, violationReason, violationText } from '../api/violations.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { Admission, AdmissionRequest } from './admission-review.ts';
 import { podPatchFor } from './pod-patch.ts';
@@ -60,7 +60,7 @@ const refusalFor = (violations: readonly Violation[]): Admission => ({
   warnings: [],
   refusal: {
     message: violations.map(violationText).join('; '),
-    causes: violations.map((violation) => ({ field: violation.field, message: violationText(violation) })),
+    causes: violations.map((violation) => ({ field: violation.field, message: violationReason(violation) })),
   },
 });
 

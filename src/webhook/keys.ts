@@ -29,6 +29,8 @@ export interface KeyStore {
 export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
   const { client, namespace, secretName, policy = defaultKeyPolicy, nowMs = Date.now } = options;
   let published: KeyRing = [];
+  /** Retired and maybe still public, until a publication succeeds. */
+  const retired = new Set<string>();
   const signerFor = cachedSigners();
   const document: SecretDocument<KeyRing> = {
     client,
@@ -40,7 +42,10 @@ export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
   return {
     refresh: async (signal) => {
       const { before, now } = await keepSecretDocument(document, signal);
-      await publish(options, { ring: now, dropped: droppedFrom(before ?? [], now) }, signal);
+      for (const keyId of droppedFrom(before ?? [], now)) retired.add(keyId);
+      const dropped = [...retired];
+      await publish(options, { ring: now, dropped }, signal);
+      for (const keyId of dropped) retired.delete(keyId);
       published = now;
     },
     signer: () => {

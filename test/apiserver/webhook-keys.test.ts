@@ -82,3 +82,28 @@ test('a deleted ConfigMap comes back', async () => {
 
   expect(keyIds(replicas)).toEqual(new Set(await published('deleted')));
 });
+
+/** What a ConfigMap holds at most, keys and values together (MaxSecretSize of the API server). */
+const mostConfigMapBytes = 1_048_576;
+
+test('a retired key is taken away later where its publication failed', async () => {
+  const { clock, replicas } = await replicasIn('retired');
+  const [replica] = replicas.slice(0, 1);
+  await replica?.refresh(call.signal);
+  const [first = ''] = await published('retired');
+  clock.nowMs += 1000;
+  await replica?.refresh(call.signal);
+  const second = (await published('retired')).find((keyId) => keyId !== first) ?? '';
+  const { data = {} } = await setting.client.get<ConfigMap>(target('retired'), call);
+  const filler = 'x'.repeat(mostConfigMapBytes - 'filler'.length - first.length - (data[first] ?? '').length);
+  await setting.client.patch(target('retired'), { data: { [second]: null, filler } }, call);
+
+  // The first key is retired and a third is made; there is no room to publish both of those that sign.
+  clock.nowMs += 6000;
+  await expect(replica?.refresh(call.signal)).rejects.toThrow('Too long');
+  await setting.client.patch(target('retired'), { data: { filler: null } }, call);
+  await replica?.refresh(call.signal);
+
+  expect(await published('retired')).not.toContain(first);
+  expect(await published('retired')).toHaveLength(2);
+});

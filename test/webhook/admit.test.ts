@@ -176,7 +176,13 @@ test('a bad budget is refused with every field, value and rule', () => {
     'spec.selector: {}: must not be empty; spec.inbound[0].port: 70000: must be at most 65535; ' +
       'spec.inbound[0].connections: 0: must be at least 1; spec.headroomPercent: 1001: must be at most 1000',
   );
-  expect(admission).toHaveProperty('refusal.causes.length', 4);
+  // Whoever prints a cause puts its field before it.
+  expect(admission).toHaveProperty('refusal.causes', [
+    { field: 'spec.selector', message: '{}: must not be empty' },
+    { field: 'spec.inbound[0].port', message: '70000: must be at most 65535' },
+    { field: 'spec.inbound[0].connections', message: '0: must be at least 1' },
+    { field: 'spec.headroomPercent', message: '1001: must be at most 1000' },
+  ]);
 });
 
 test('a good budget is admitted in silence, one that does not fit with the limit that binds', () => {
