@@ -20,7 +20,9 @@ export interface ControllerMetrics {
   readonly eventFailed: (kind: string) => void;
   readonly watchInterrupted: (resource: string, kind: string) => void;
   readonly queued: (keys: number) => void;
-  readonly leading: (isLeading: boolean) => void;
+  readonly leading: () => void;
+  /** What only a leader knows is 0 where nobody leads, so that the sum over the replicas is right. */
+  readonly retired: () => void;
   /** How many budgets have each status of Ready. */
   readonly budgets: (ready: Iterable<ConditionStatus>) => void;
 }
@@ -40,15 +42,21 @@ export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
     help: 'Budgets by the status of their condition Ready.',
     labels: { ready: readyStates },
   });
+  const budgets = (ready: Iterable<ConditionStatus>): void => {
+    const all = [...ready];
+    for (const state of readyStates) total({ ready: state }, all.filter((other) => other === state).length);
+  };
   return {
     reconciled: (result, seconds) => reconcileSeconds({ result }, seconds),
     ...failureMetrics(metrics),
     queued: (keys) => queue({}, keys),
-    leading: (isLeading) => leader({}, isLeading ? 1 : 0),
-    budgets: (ready) => {
-      const all = [...ready];
-      for (const state of readyStates) total({ ready: state }, all.filter((other) => other === state).length);
+    leading: () => leader({}, 1),
+    retired: () => {
+      leader({}, 0);
+      queue({}, 0);
+      budgets([]);
     },
+    budgets,
   };
 };
 

@@ -73,7 +73,7 @@ export const startController = (options: ControllerOptions): Controller => {
   });
   const observations = createObservations(caches.cluster, () => Date.now());
   const running: Running = { options, metrics, caches, observations, term: undefined };
-  metrics.leading(false);
+  metrics.retired();
   return {
     surroundings: observations,
     synced: caches.synced,
@@ -115,12 +115,12 @@ const lead = async (running: Running, { signal, holds }: Term): Promise<void> =>
   const client = writingOnlyWhile(holds, options.client);
   const { cluster } = caches;
   running.term = startTerm({ client, identity, logger, metrics, cluster, observations, signal });
-  metrics.leading(true);
+  metrics.leading();
   try {
     await running.term.ended;
   } finally {
     running.term = undefined;
-    metrics.leading(false);
+    metrics.retired();
   }
 };
 

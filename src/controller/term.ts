@@ -38,20 +38,25 @@ export const startTerm = (options: TermOptions): LeadersTerm => {
     metrics.failed(kindOf(failure.error));
     logger.warn(failure, 'the reconciliation failed and is tried again');
   };
+  const counted = (): void => metrics.queued(budgetQueue.waiting());
   const budgetQueue = startWorkQueue({
     workers,
     signal,
     failed,
     work: async (key) => {
-      metrics.queued(budgetQueue.waiting());
+      counted();
       return workOnBudget(term, key);
     },
   });
   const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
   for (const key of cluster.budgetKeys()) budgetQueue.add(key);
   for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
+  counted();
   return {
-    budgetTouched: (key) => budgetQueue.add(key),
+    budgetTouched: (key) => {
+      budgetQueue.add(key);
+      counted();
+    },
     nodeReported: (name) => nodeQueue.add(name),
     ended: Promise.all([budgetQueue.drained, nodeQueue.drained]).then(() => undefined),
   };
@@ -95,9 +100,9 @@ const reconcileBudget = async (term: Term, key: string): Promise<Reconciled> => 
   const reconcileID = randomUUID();
   const decision = decide(term, budget, { previous: writer.storedStatus(budget), now: new Date() });
   const { status, transitions, againAfterMs } = decision;
-  const result = await writer.writeStatus(budget, status);
   const readyNow = status.conditions.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
   ready.set(key, readyNow);
+  const result = await writer.writeStatus(budget, status);
   if (result === 'Written') {
     const { namespace, name, generation } = budget;
     logger.info({ reconcileID, namespace, budget: name, generation, ready: readyNow }, 'the status was written');

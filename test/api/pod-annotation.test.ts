@@ -30,6 +30,11 @@ const smaller: PlanSection = {
   reservedPorts: [],
 };
 
+const reserving = (ports: string): PlanSection => ({
+  ...section,
+  sysctls: { 'net.ipv4.ip_local_reserved_ports': ports },
+});
+
 describe('a plan covers another', () => {
   it.each<[string, Partial<PlanSection>]>([
     ['equal', {}],
@@ -65,11 +70,6 @@ describe('a plan covers another', () => {
   });
 
   it('by its list of ports where the agent reserves them', () => {
-    const reserving = (ports: string): PlanSection => ({
-      ...section,
-      sysctls: { 'net.ipv4.ip_local_reserved_ports': ports },
-    });
-
     expect(covers(reserving('1883,8883'), reserving('8883'))).toBe(true);
     expect(covers(reserving('1883'), reserving('883'))).toBe(false);
   });

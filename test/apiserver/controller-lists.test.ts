@@ -34,9 +34,9 @@ async function storedAfter({ fieldManager, ...kind }: Applied, statuses: readonl
   return (await setting.client.get({ ...kind, name: 'gateway' }, call)).status;
 }
 
-test('every list of the two statuses has a row here', () => {
-  const listsIn = (value: unknown): number => (JSON.stringify(value).match(/\[\{|\["/g) ?? []).length;
+const listsIn = (value: unknown): number => (JSON.stringify(value).match(/\[\{|\["/g) ?? []).length;
 
+test('every list of the two statuses has a row here', () => {
   expect(listsIn(status)).toBe(4);
   expect(listsIn(node)).toBe(2);
 });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { budgets } from '../../src/controller/resources.ts';
 import { events, namespaces, pods, services } from '../../src/kube/resources.ts';
 import { endpointSlices } from '../../src/kube/resources.ts';
+import { createMetrics } from '../../src/observability/metrics.ts';
 import { roomyNode } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
 import {
@@ -56,6 +57,20 @@ test('a budget gets its status and conditions in less than two seconds', async (
   expect(status?.conditions.map(({ type }) => type)).toEqual(['Feasible', 'Applied', 'Verified', 'Conflict', 'Ready']);
 });
 
+test('budgets are counted by whoever leads, and by nobody who did', async () => {
+  const metrics = createMetrics();
+  const controller = runController(setting, { metrics });
+  await createNamespace(setting, 'counted');
+  await createBudget(setting, 'counted');
+  const counted = async (): Promise<readonly string[]> =>
+    (await metrics.text()).split('\n').filter((line) => /^connectionbudget_(budgets|queue|leader)_.* [^0]/.test(line));
+  await until(async () => (await counted()).some((line) => line.includes('{ready="True"}')), true);
+
+  await controller.stop();
+
+  expect(await counted()).toEqual([]);
+});
+
 test('nothing is written at rest', async () => {
   const controller = runController(setting);
   await createNamespace(setting, 'rest');
@@ -86,7 +101,7 @@ test('a pod is outdated, current, verified, each told once', async () => {
   await until(() => controller.surroundings.nodeFactsFor(budget)?.settableNofile, roomyNode.settableNofile);
 
   const { pod, hash } = await createPlannedPod(setting, controller, { budget, name: 'gateway-1' });
-  await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready False NotVerified');
+  await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready Unknown Pending');
   const report = { namespace: 'pods', name: 'gateway-1', uid: pod.metadata?.uid, budget: 'gateway', sectionHash: hash };
   const seen = { ...report, verified: true, reason: 'Applied', message: 'as planned', connections: 700 };
   await reportNode(setting, 'node-a', { facts: roomyNode, pods: [seen] });
@@ -109,10 +124,8 @@ test('a pod is outdated, current, verified, each told once', async () => {
     'Normal AssumptionsUnverified gateway',
     'Normal PlanFits gateway',
     'Normal AllPodsCurrent gateway',
-    'Warning PodsUnverified gateway',
     'Normal AllPodsVerified gateway',
     'Warning PodsOutdated gateway',
-    'Warning PodsUnverified gateway',
     'Normal AllPodsCurrent gateway',
     'Normal AllPodsVerified gateway',
   ]);
@@ -158,6 +171,16 @@ test('two budgets for one pod are told so both, and no longer when one is gone',
 
   await setting.client.delete({ resource: budgets, namespace: 'conflict', name: 'a' }, call);
   await until(() => conditionOf(setting, 'Conflict', ['conflict', 'b']), 'Conflict False NoConflict');
+});
+
+test('a name that is as long as names may be gets its status and Events', async () => {
+  runController(setting);
+  const name = `${'a'.repeat(199)}.${'b'.repeat(53)}`;
+  await createNamespace(setting, 'long');
+
+  await createBudget(setting, 'long', { name });
+
+  await until(() => eventsIn(setting, 'long'), [`Normal AssumptionsUnverified ${name}`]);
 });
 
 test('a Service and its endpoints are found when they come', async () => {

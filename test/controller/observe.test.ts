@@ -10,7 +10,9 @@ import {
   smallestFacts,
   untouchablePods,
 } from '../../src/controller/observe.ts';
-import { budgetOf, podOf, roomyNode } from './situations.ts';
+import { projectBudget, projectConnectionNode, projectPod } from '../../src/controller/projections.ts';
+import { reconcile } from '../../src/controller/reconcile.ts';
+import { budgetObject, budgetOf, podOf, reportOf, roomyNode, situationOf } from './situations.ts';
 
 const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod => ({
   namespace: 'messaging',
@@ -150,9 +152,9 @@ test('rivals are told from their age, then their name, with the pods that both s
   const sameAge = budgetOf({}, { name: 'zebra', uid: 'z' });
   const stranger = budgetOf({ selector: { matchLabels: { app: 'other' } } }, { name: 'stranger', uid: 's' });
   const budgetsIn = () => [sameAge, stranger, budget, older].map(stored);
-  const podsIn = () => [clusterPod('1'), clusterPod('2')];
+  const pods = [clusterPod('1'), clusterPod('2')];
 
-  expect(rivalsOf(clusterOf({ budgetsIn, podsIn }), budget)).toEqual([
+  expect(rivalsOf(clusterOf({ budgetsIn, podsIn: () => pods }), budget)).toEqual([
     { name: 'older', wins: true, pods: 2 },
     { name: 'zebra', wins: false, pods: 2 },
   ]);
@@ -195,4 +197,32 @@ test('what the webhook hears of a scale holds for ten minutes, and a budget of a
   pods = pods.slice(0, 1);
   present = budgetOf({}, { uid: 'another' });
   expect(planned()).toBe(1);
+});
+
+test('what another version wrote is read, without the fields that only it knows', () => {
+  const later = { new: 1 };
+  const report = reportOf('0123456789abcdef');
+  const agent = { version: '9', runtime: 'containerd', connected: true, canRaiseNofile: true, keyIds: ['k1'] };
+  const facts = { nrOpen: 1_048_576 };
+  const node = { facts: { ...facts, ...later }, agent: { ...agent, ...later }, pods: [{ ...report, ...later }] };
+  const { status } = reconcile(situationOf());
+
+  expect(projectConnectionNode({ status: { ...node, ...later } })).toEqual({ facts, agent, pods: [report] });
+  expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(status);
+});
+
+test('a pod has run since its first container started, and since it was created where none has', () => {
+  const metadata = { creationTimestamp: '2026-11-23T11:00:00Z' };
+  const container = { name: 'a', image: '', imageID: '', ready: true, restartCount: 1 };
+  const containerStatuses = [
+    { ...container, state: { running: { startedAt: '2026-11-23T11:05:00Z' } } },
+    {
+      ...container,
+      state: { running: { startedAt: '2026-11-23T11:06:00Z' } },
+      lastState: { terminated: { exitCode: 1, startedAt: '2026-11-23T11:04:00Z' } },
+    },
+  ];
+
+  expect(projectPod({ metadata })?.startedAt).toBe('2026-11-23T11:00:00Z');
+  expect(projectPod({ metadata, status: { containerStatuses } })?.startedAt).toBe('2026-11-23T11:04:00Z');
 });
