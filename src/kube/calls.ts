@@ -47,9 +47,3 @@ export interface DeleteOptions extends CallOptions {
   readonly gracePeriodSeconds?: number;
   readonly propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
 }
-
-export interface EvictOptions extends CallOptions {
-  /** Refused with Conflict when the name belongs to another pod by now. */
-  readonly uid: string;
-  readonly gracePeriodSeconds?: number;
-}

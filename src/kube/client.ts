@@ -1,4 +1,4 @@
-import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
+import type { ApplyOptions, DeleteOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
 import { credentialSource } from './credentials.ts';
 import { fromServer } from './from-server.ts';
 import type { KubeConfig } from './kube-config.ts';
@@ -6,14 +6,13 @@ import {
   applyRequest,
   createRequest,
   deleteRequest,
-  evictRequest,
   listRequest,
   pageOf,
   patchRequest,
   updateRequest,
 } from './requests.ts';
 import { type Event, events, type KubeObject, objectPath } from './resources.ts';
-import type { Pod, Resource, Target } from './resources.ts';
+import type { Resource, Target } from './resources.ts';
 import { type CallOptions, createTransport, type Transport, type TransportOptions } from './transport.ts';
 import { type HttpRequest, notLeading } from './wire.ts';
 
@@ -29,8 +28,6 @@ export interface KubeClient {
   /** Server-side apply; apiVersion, kind and name are filled in. */
   readonly apply: <T extends KubeObject>(target: Target<T>, fields: T, call: ApplyOptions) => Promise<T>;
   readonly patch: <T extends KubeObject>(target: Target<T>, patch: Patch, call: WriteOptions) => Promise<T>;
-  /** Fails with TooManyRequests where a PodDisruptionBudget forbids it now. */
-  readonly evict: (pod: Target<Pod>, call: EvictOptions) => Promise<void>;
   readonly createEvent: (event: Event, call: CallOptions) => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -70,9 +67,6 @@ function clientOver(transport: Transport): KubeClient {
     },
     apply: (target, fields, call) => send(applyRequest(target, fields, call), call),
     patch: (target, patch, call) => send(patchRequest(target, patch, call), call),
-    evict: async (pod, call) => {
-      await send(evictRequest(pod, call), call);
-    },
     createEvent: async (event, call) => {
       await create(events, event, call);
     },

@@ -1,7 +1,7 @@
-import type { ApplyOptions, DeleteOptions, EvictOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
+import type { ApplyOptions, DeleteOptions, ListQuery, Page, Patch, WriteOptions } from './calls.ts';
 import { fromServer } from './from-server.ts';
 import { apiVersionOf, collectionPath, type KubeObject, objectPath } from './resources.ts';
-import type { Pod, Resource, Target } from './resources.ts';
+import type { Resource, Target } from './resources.ts';
 import type { HttpRequest } from './wire.ts';
 
 const metadataOnlyAccept = {
@@ -77,18 +77,4 @@ export function patchRequest(target: Target<KubeObject>, patch: Patch, options: 
   const contentType = Array.isArray(patch) ? 'application/json-patch+json' : 'application/merge-patch+json';
   const query = { fieldManager: options.fieldManager };
   return { method: 'PATCH', path: objectPath(target), query, body: patch, contentType };
-}
-
-export function evictRequest(pod: Target<Pod>, options: EvictOptions): HttpRequest {
-  const { uid, gracePeriodSeconds } = options;
-  return {
-    method: 'POST',
-    path: objectPath({ ...pod, subresource: 'eviction' }),
-    body: {
-      apiVersion: 'policy/v1',
-      kind: 'Eviction',
-      metadata: { name: pod.name, namespace: pod.namespace },
-      deleteOptions: { preconditions: { uid }, gracePeriodSeconds },
-    },
-  };
 }

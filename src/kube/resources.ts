@@ -53,7 +53,7 @@ export interface Target<T extends KubeObject> {
   /** Left out for cluster-scoped objects. */
   readonly namespace?: string;
   readonly name: string;
-  readonly subresource?: 'status' | 'eviction' | 'scale';
+  readonly subresource?: 'status' | 'scale';
 }
 
 const core = { group: '', version: 'v1', namespaced: true } as const;

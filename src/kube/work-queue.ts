@@ -31,7 +31,6 @@ export interface WorkQueue {
   readonly forget: (key: string) => void;
   /** Keys that are due and wait for a worker. */
   readonly waiting: () => number;
-  readonly running: () => number;
   /** Resolves after the signal fired, when the last work under way has ended. */
   readonly drained: Promise<void>;
 }
@@ -53,7 +52,6 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     add: (key, when) => queue.add(key, when?.afterMs ?? 0),
     forget: (key) => queue.forget(key),
     waiting: () => queue.due.size,
-    running: () => queue.running.size,
     drained: queue.drained.promise,
   };
 }

@@ -103,19 +103,6 @@ export function containerProcesses(
   return descendantsOf(table, initPid).filter(isInside);
 }
 
-/** The pids of a cgroup directory (v1 or v2) and of those below it. 0 stands for a process of a hidden pid namespace. */
-export function readCgroupPids(directory: string): readonly number[] {
-  try {
-    const own = readFileSync(`${directory}/cgroup.procs`, 'utf8').split('\n').map(Number);
-    const below = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const nested = below.flatMap((entry) => readCgroupPids(`${directory}/${entry.name}`));
-    return [...new Set([...own.filter((pid) => pid > 0), ...nested])];
-  } catch (error) {
-    const kinds = { ENOENT: 'Gone', ENODEV: 'Gone' } as const;
-    throw linuxErrorFrom(error, { syscall: 'read', attempt: `read the cgroup ${directory}`, kinds });
-  }
-}
-
 /**
  * The open descriptors of a process, without listing them (that would pin about 0.9 KB of kernel memory for each):
  * st_size of /proc/PID/fd from Linux 6.2 on, FDSize of proc_pid_status(5) before. Throws LinuxError Gone.

@@ -15,15 +15,6 @@ export function sysctlPathFor(name: string, procRoot: string = DEFAULT_PROC_ROOT
   return `${procRoot}/sys/${name.replaceAll('.', '/')}`;
 }
 
-/** The inverse of sysctlPathFor. Throws LinuxError InvalidInput for a path outside PROC/sys/net. */
-export function sysctlNameFor(path: string, procRoot: string = DEFAULT_PROC_ROOT): string {
-  const prefix = `${procRoot}/sys/`;
-  const name = path.slice(prefix.length).replaceAll('/', '.');
-  const isSysctl = path.startsWith(prefix) && !path.includes('.', prefix.length) && SYSCTL_NAME.test(name);
-  if (!isSysctl) throw invalid(`sysctl path ${JSON.stringify(path)}: must be below ${prefix}net`);
-  return name;
-}
-
 /**
  * The value in the calling thread's network namespace, blanks normalised. Throws LinuxError NotFound where the kernel
  * or the namespace does not have it (tcp_mem in a pod's).

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -9,12 +8,11 @@ import {
   descendantsOf,
   parseProcessStat,
   type ProcessEntry,
-  readCgroupPids,
   readDescriptorCount,
   readProcess,
   readProcessTable,
 } from '../../src/linux/proc.ts';
-import { startShell, until } from './child-program.ts';
+import { startShell } from './child-program.ts';
 
 const { signal } = new AbortController();
 const PATIENCE = { timeout: 4000 };
@@ -99,20 +97,6 @@ describe('the processes of a container', () => {
     const table = await readTable();
     expect(() => containerProcesses(table, shell.pid)).toThrow(expect.objectContaining({ kind: 'Gone' }));
   });
-
-  test('are those of its cgroup and the ones below', async () => {
-    await using cgroup = makeCgroup();
-    await using shell = await startShell(`echo $$ >${cgroup.path}/below/cgroup.procs; sleep 605 &`);
-    const [, child] = descendantsOf(await readTable(), shell.pid);
-    writeFileSync(`${cgroup.path}/cgroup.procs`, String(child?.pid));
-    const read = () => commandsOf(readCgroupPids(cgroup.path).map((pid) => ({ pid })));
-    await expect.poll(read, PATIENCE).toEqual(['sh', 'sleep 600', 'sleep 605']);
-    expect(readFileSync(`${cgroup.path}/below/cgroup.procs`, 'utf8').split('\n')).toContain(String(shell.pid));
-  });
-
-  test('are gone with their cgroup', () => {
-    expect(() => readCgroupPids(`${cgroupRoot()}/connbudget-none`)).toThrow(expect.objectContaining({ kind: 'Gone' }));
-  });
 });
 
 describe('a process', () => {
@@ -154,24 +138,4 @@ function commandOf(pid: number): string {
 // A child between fork and exec still has the command of its parent, so callers poll.
 function commandsOf(processes: readonly { readonly pid: number }[]): readonly string[] {
   return processes.map(({ pid }) => commandOf(pid).replace('sh -c', 'sh').trim()).toSorted();
-}
-
-// proc_pid_mountinfo(5): the fifth field is the mount point.
-function cgroupRoot(): string {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return mounts.find((line) => line.includes(' - cgroup2 '))!.split(' ')[4]!;
-}
-
-/** A cgroup with one below, removed once the processes in it have ended. */
-function makeCgroup(): AsyncDisposable & { readonly path: string } {
-  const path = `${cgroupRoot()}/connbudget-${randomUUID()}`;
-  mkdirSync(`${path}/below`, { recursive: true });
-  return {
-    path,
-    [Symbol.asyncDispose]: async () => {
-      await until(() => readCgroupPids(path).length === 0);
-      rmdirSync(`${path}/below`);
-      rmdirSync(path);
-    },
-  };
 }

@@ -5,7 +5,6 @@ import {
   isSameSysctlValue,
   normalSysctlValue,
   readSysctl,
-  sysctlNameFor,
   sysctlPathFor,
   writeSysctl,
 } from '../../src/linux/sysctls.ts';
@@ -16,9 +15,8 @@ describe('names', () => {
   test.each([
     ['net.ipv4.ip_local_port_range', '/proc/sys/net/ipv4/ip_local_port_range'],
     ['net.netfilter.nf_conntrack_max', '/proc/sys/net/netfilter/nf_conntrack_max'],
-  ])('%s is the file %s, and back', (name, path) => {
+  ])('%s is the file %s', (name, path) => {
     expect(sysctlPathFor(name)).toBe(path);
-    expect(sysctlNameFor(path)).toBe(name);
     expect(sysctlPathFor(name, '/node/proc')).toBe(`/node${path}`);
   });
 
@@ -39,14 +37,7 @@ describe('names', () => {
     expect(() => sysctlPathFor(name)).toThrow(invalid);
   });
 
-  test.each(['/proc/sys/fs/nr_open', '/proc/sys/net/../fs/nr_open', '/etc/net/a', '/proc/sys/net/ipv4.a'])(
-    '%s is no path',
-    (path) => {
-      expect(() => sysctlNameFor(path)).toThrow(invalid);
-    },
-  );
-
-  test('whatever is accepted stays below sys/net and comes back', () => {
+  test('whatever is accepted stays below sys/net', () => {
     const name = fc.string({ unit: fc.constantFrom('net', '.', '/', '..', 'a', '_', '-', '9', ' ', '\n', 'A') });
     const inputs = fc.oneof(
       name,
@@ -55,7 +46,6 @@ describe('names', () => {
     fc.assert(
       fc.property(inputs, (input) => {
         const path = pathOrEmpty(input);
-        expect(['', input]).toContain(path === '' ? '' : sysctlNameFor(path));
         expect(path).toMatch(/^$|^\/proc\/sys\/net(\/[a-z0-9_-]+)+$/);
       }),
     );
