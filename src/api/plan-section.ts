@@ -114,7 +114,9 @@ export const podPlanFor = ({ budget, pod, namespaceLabels, observed, node, keyId
   return {
     plan: planFor(demand, node),
     section: planSectionFor({ budget, plan, keyId, pod: { containerNames, ownSysctls } }),
-    kubeletSysctls: plan.sysctls.filter(({ setBy, name }) => setBy === 'Kubelet' && !ownSysctls.has(name)),
+    kubeletSysctls: plan.sysctls
+      .filter(({ setBy, name }) => setBy === 'Kubelet' && !ownSysctls.has(name))
+      .map((sysctl) => ({ ...sysctl, value: writable(sysctl.value) })),
     shortfalls: plan.sysctls.flatMap((sysctl) => {
       const own = ownSysctls.get(sysctl.name);
       return own === undefined || suffices(sysctl, own) ? [] : [{ sysctl, own }];

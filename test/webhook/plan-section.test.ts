@@ -129,6 +129,21 @@ test('sixty ports that the agent reserves are a section that it takes', () => {
   expect(decodeAnnotation(encodeAnnotation(section, Buffer.alloc(64)))).toHaveProperty('section', section);
 });
 
+test('a list of ports that no file of /proc/sys takes is cut between two ports, or the pod would not start', () => {
+  const ports = Array.from({ length: 2000 }, (_, index) => ({ containerPort: 10_240 + 7 * index }));
+  const pod = { spec: { containers: [{ name: 'program', ports }] } };
+
+  const lists = [planned(pod).kubeletSysctls[1]?.value ?? ''];
+  const { section } = planned(pod, parsedBudget(), preKubeletReserving);
+  lists.push(section.sysctls['net.ipv4.ip_local_reserved_ports'] ?? '');
+
+  // 10240,10247,…: 6 bytes each, so 682 ports and 681 commas are 4,091 bytes.
+  expect(lists.map((list) => [list.length, list.split(',').length])).toEqual([
+    [4091, 682],
+    [4091, 682],
+  ]);
+});
+
 test('what the webhook signs the agent decodes, whatever pod and budget ask for', () => {
   const pods = fc.record({
     ports: fc.integer({ min: 0, max: 3000 }),
