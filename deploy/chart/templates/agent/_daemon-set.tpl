@@ -86,6 +86,8 @@ args:
   - --allowed-sysctls={{ join "," . }}
   {{- end }}
 env:
+  # One heap for all of its few threads: 5 MB less.
+  - {name: MALLOC_ARENA_MAX, value: '1'}
   - name: CONNECTIONBUDGET_NODE_NAME
     valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
   - name: CONNECTIONBUDGET_VERSION
