@@ -3,7 +3,6 @@ import { expect, test } from 'vitest';
 import { budgets } from '../../src/controller/resources.ts';
 import { events, namespaces, pods, services } from '../../src/kube/resources.ts';
 import { endpointSlices } from '../../src/kube/resources.ts';
-import { createMetrics } from '../../src/observability/metrics.ts';
 import { roomyNode } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
 import {
@@ -55,20 +54,6 @@ test('a budget gets its status and conditions in less than two seconds', async (
     pods: { matched: 0, applied: 0, verified: 0 },
   });
   expect(status?.conditions.map(({ type }) => type)).toEqual(['Feasible', 'Applied', 'Verified', 'Conflict', 'Ready']);
-});
-
-test('budgets are counted by whoever leads, and by nobody who did', async () => {
-  const metrics = createMetrics();
-  const controller = runController(setting, { metrics });
-  await createNamespace(setting, 'counted');
-  await createBudget(setting, 'counted');
-  const counted = async (): Promise<readonly string[]> =>
-    (await metrics.text()).split('\n').filter((line) => /^connectionbudget_(budgets|queue|leader)_.* [^0]/.test(line));
-  await until(async () => (await counted()).some((line) => line.includes('{ready="True"}')), true);
-
-  await controller.stop();
-
-  expect(await counted()).toEqual([]);
 });
 
 test('nothing is written at rest', async () => {
