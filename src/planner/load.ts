@@ -21,7 +21,7 @@ export interface Loads {
 }
 
 /** Integers first: 500,000 and 10 % give exactly 550,000. */
-export const withHeadroom = (value: number, percent: number): number => Math.ceil((value * (100 + percent)) / 100);
+const withHeadroom = (value: number, percent: number): number => Math.ceil((value * (100 + percent)) / 100);
 
 /** Rates are not rounded: what they add up to over a time is. */
 export const rateWithHeadroom = (perSecond: number, percent: number): number => (perSecond * (100 + percent)) / 100;
