@@ -104,14 +104,16 @@ const nodeList = z.object({
   ),
 });
 
-/** The first public key reaches the agents when their kubelet looks at the ConfigMap again, within a minute. */
+/** Every node has an agent, and the first public key reaches it when its kubelet looks at the ConfigMap again. */
 const keysArrived = (cluster: Cluster, { signal }: Progress): Promise<unknown> =>
   waitFor(
     'every agent knows the key of the webhook',
     async () => {
+      const nodes = await kubectl(cluster, ['get', 'nodes', '-o', 'name'], { signal });
       const text = await kubectl(cluster, ['get', 'connectionnodes', '-o', 'json'], { signal });
       const { items } = nodeList.parse(JSON.parse(text));
-      return items.length > 0 && items.every(({ status }) => (status?.agent?.keyIds.length ?? 0) > 0);
+      const informed = items.filter(({ status }) => (status?.agent?.keyIds.length ?? 0) > 0);
+      return informed.length === nodes.trim().split('\n').length;
     },
     { signal, timeoutMs: 120_000, intervalMs: 500 },
   );
