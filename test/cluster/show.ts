@@ -9,6 +9,8 @@ const probeReport = z.object({
   held: z.int(),
   wanted: z.int(),
   errnoName: z.string(),
+  /** Whether any of its processes still takes more. */
+  active: z.boolean(),
   workers: z.array(z.object({ softNofile: z.int(), hardNofile: z.int() })),
   sysctls: z.record(z.string(), z.string()),
 });
@@ -64,10 +66,14 @@ export const settledReport = async (
 
 const thousands = new Intl.NumberFormat('en-US');
 
+/** A client is done when it holds what it wants; a server stops when none of its processes accepts any more. */
+const hasStopped = ({ wanted, held, active, errnoName }: ProbeReport): boolean =>
+  errnoName !== '' && (wanted > 0 ? held < wanted : !active);
+
 /** One line per pod: what it holds, its limits and the sysctls that matter here. */
 export const podLine = ({ namespace, app }: ProbePod, report: ProbeReport): string => {
   const [first] = report.workers;
-  const stopped = report.errnoName === '' ? '' : ` (stopped by ${report.errnoName})`;
+  const stopped = hasStopped(report) ? ` (stopped by ${report.errnoName})` : '';
   const nofile = `${first?.softNofile ?? 0} / ${first?.hardNofile ?? 0}`;
   const range = report.sysctls['net.ipv4.ip_local_port_range'] ?? '';
   const somaxconn = report.sysctls['net.core.somaxconn'] ?? '';

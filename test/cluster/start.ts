@@ -48,6 +48,8 @@ const showBudgets = async (cluster: Cluster, signal: AbortSignal): Promise<void>
   await kubectl(cluster, wait, { signal });
   headline('kubectl get connectionbudgets -n quickstart -o wide');
   print(await kubectl(cluster, ['get', 'connectionbudgets', '-n', 'quickstart', '-o', 'wide'], { signal }));
+  headline('kubectl get connectionnodes');
+  print(await kubectl(cluster, ['get', 'connectionnodes'], { signal }));
   headline('kubectl describe connectionbudget clients -n quickstart');
   print(await kubectl(cluster, ['describe', 'connectionbudget', 'clients', '-n', 'quickstart'], { signal }));
 };
