@@ -5,7 +5,8 @@ import { defineConfig } from 'vitest/config';
  * time. `test/run.ts` builds what they need first and runs them in this order.
  */
 const project = (name: string, include: readonly string[], rest: object = {}) => ({
-  test: { name, include: [...include], ...rest },
+  // Most tests watch real processes: a loaded machine may miss a moment once. What fails twice is a fault.
+  test: { name, include: [...include], retry: 1, ...rest },
 });
 
 export default defineConfig({
