@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * unit: no set-up beyond this machine's kernel; kernel: the planner against it, one experiment at a time; apiserver: a real kube-apiserver each; cluster: one real node, one file at a
- * time. `test/run.ts` builds what they need first and runs them in this order.
+ * unit: no set-up beyond this machine's kernel; kernel: the planner against it, one experiment at a time; apiserver: a real
+ * kube-apiserver each; cluster: one real node, one file at a time. `test/run.ts` builds what they need first.
  */
 const project = (name: string, include: readonly string[], rest: object = {}) => ({
   // Most tests watch real processes: a loaded machine may miss a moment once. What fails twice is a fault.
