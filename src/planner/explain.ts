@@ -40,7 +40,7 @@ const arithmeticText = (terms: Terms, unit: Unit): string => {
   return sharers === 1 ? sum : `${numberText(sharers)} pods × (${sum})`;
 };
 
-const places: Readonly<Record<Stage, string>> = {
+export const places: Readonly<Record<Stage, string>> = {
   Process: 'descriptors of a process of container',
   Socket: 'source ports to the busiest target',
   Namespace: "the pod's network namespace",
@@ -69,12 +69,14 @@ const verdictText = ({ status, capacity, unit, needed }: Limit): string => {
   return needed > capacity ? `more than ${there}` : `${there} are there`;
 };
 
-/** "address translation node, flow web: 2 pods × (…) = 81,400 ports needed; only 62,000 ports are there: binds" */
-export const limitText = (limit: Limit): string => {
+/** "2 pods × (…) = 81,400 ports needed; only 62,000 ports are there: binds" */
+export const reckoningText = (limit: Limit): string => {
   const { terms, unit, needed } = limit;
-  const sum = arithmeticText(terms, unit);
-  return `${placeText(limit)} (${limit.limit}): ${sum} = ${amountText(needed, unit)} needed; ${verdictText(limit)}`;
+  return `${arithmeticText(terms, unit)} = ${amountText(needed, unit)} needed; ${verdictText(limit)}`;
 };
+
+/** "address translation node, flow web (TranslatorPorts): " and how it is reckoned. */
+export const limitText = (limit: Limit): string => `${placeText(limit)} (${limit.limit}): ${reckoningText(limit)}`;
 
 /** The message of a binding limit: where, the arithmetic, and how many connections fit. */
 export const bindingText = (limit: Limit): string => {
