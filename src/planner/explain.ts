@@ -40,7 +40,7 @@ const arithmeticText = (terms: Terms, unit: Unit): string => {
   return sharers === 1 ? sum : `${numberText(sharers)} pods × (${sum})`;
 };
 
-export const places: Readonly<Record<Stage, string>> = {
+const places: Readonly<Record<Stage, string>> = {
   Process: 'descriptors of a process of container',
   Socket: 'source ports to the busiest target',
   Namespace: "the pod's network namespace",
@@ -54,7 +54,7 @@ export const places: Readonly<Record<Stage, string>> = {
 };
 
 /** Where a limit is: "address translation gateway, flow web". */
-const placeText = ({ stage, limit, subject, flow }: Limit): string => {
+export const placeText = ({ stage, limit, subject, flow }: Limit): string => {
   const owner = limit === 'fs.nr_open' ? `for container ${subject}` : subject;
   const named = subject === '' ? places[stage].replace(/ of container$/, '') : `${places[stage]} ${owner}`;
   return flow === '' ? named : `${named}, flow ${flow}`;
