@@ -79,11 +79,15 @@ const stationItem = (section: string, planned: PlannedBudget, station: Station):
   </li>`;
 };
 
+/** A limit that names no flows is met by all, unless it is said to be one's own. */
+const meets = ({ concerns, flow }: Limit, name: string, index: number): boolean =>
+  concerns === undefined ? flow === '' || flow === name : concerns.includes(index);
+
 const flowFigure = (section: string, planned: PlannedBudget, index: number): Html => {
   const { demand, plan } = planned;
   const flow = [...demand.inbound, ...demand.outbound][index];
   if (flow === undefined) return html``;
-  const limits = plan.limits.filter(({ concerns }) => concerns === undefined || concerns.includes(index));
+  const limits = plan.limits.filter((limit) => meets(limit, flow.name, index));
   const direction = isInbound(flow) ? 'inbound' : 'outbound';
   const about = isInbound(flow) ? `accepted at port ${flow.port}` : 'opened by the pod';
   return html`<figure class="flow ${direction}">
@@ -97,8 +101,8 @@ const flowFigure = (section: string, planned: PlannedBudget, index: number): Htm
 /** The way of each flow's connections, the pod at one end and the far end at the other. */
 export const pathFigures = (section: string, planned: PlannedBudget): Html => {
   const flows = [...planned.demand.inbound, ...planned.demand.outbound];
-  return html`<section aria-labelledby="${section}-path">
-    <h3 id="${section}-path">Path of a connection</h3>
+  return html`<section>
+    <h3>Path of a connection</h3>
     ${flows.map((_, index) => flowFigure(section, planned, index))}
   </section>`;
 };

@@ -2,7 +2,6 @@ import { assumptionText } from '../../planner/assumptions.ts';
 import { amountText, numberText, placeText } from '../../planner/explain.ts';
 import { liftOf, type Setting } from '../../planner/lift.ts';
 import type { Demand } from '../../planner/demand.ts';
-import type { Limit } from '../../planner/limit.ts';
 import { explainBinding } from '../../planner/remedy.ts';
 import type { PlannedBudget } from '../plan-json.ts';
 import { memoryText, nameOf, nofileText, setterText, verdictOf } from '../plan-wording.ts';
@@ -11,6 +10,7 @@ import { pageFor } from './document.ts';
 import { codeFor, type Html, html } from './html.ts';
 import { liftedText, limitTable } from './limits.ts';
 import { pathFigures } from './path.ts';
+import { tableOf } from './table.ts';
 
 const scaleText = ({ scale: { pods, podsPerNode, surgePercent }, headroomPercent }: Demand): string =>
   [
@@ -63,76 +63,48 @@ const purposes: Readonly<Record<string, string>> = {
   'net.ipv4.ip_local_reserved_ports': "the pod's own ports are not given to its connections",
 };
 
-const liftedBy = ({ demand, plan }: PlannedBudget, isLifted: (limit: Limit, by: string) => boolean): Html => {
+/** What the setting of that name raises; of RLIMIT_NOFILE that of one container. */
+const liftedBy = ({ demand, plan }: PlannedBudget, setting: string, container?: string): Html => {
   const lifted = plan.limits.flatMap((limit) => {
     const lift = liftOf(demand, plan, limit);
-    return lift?.settings.some(({ name }) => isLifted(limit, name)) === true
-      ? [html`<p>${placeText(limit)}: ${liftedText(limit, lift)}</p>`]
-      : [];
+    const isMeant = container === undefined || container === limit.subject;
+    if (lift === undefined || !isMeant || !lift.settings.some(({ name }) => name === setting)) return [];
+    return [html`<p>${placeText(limit)}: ${liftedText(limit, lift)}</p>`];
   });
-  return html`${lifted}`;
+  return lifted.length === 0 ? html`${purposes[setting]}` : html`${lifted}`;
 };
 
-const settingRow = (setting: Setting, lifts: Html): Html =>
-  html`<tr>
-    <th scope="row">${codeFor(setting.name)} <span class="where">${setterText(setting)}</span></th>
-    <td>${setting.value}</td>
-    <td>${lifts.markup === '' ? (purposes[setting.name] ?? '') : lifts}</td>
-  </tr>`;
+const settingName = (setting: Pick<Setting, 'name' | 'setBy'>): Html =>
+  html`${codeFor(setting.name)} <span class="where">${setterText(setting)}</span>`;
 
 const podTable = (planned: PlannedBudget): Html => {
-  const { containers, sysctls } = planned.plan;
-  const nofile = containers.map((container) =>
-    settingRow(
-      { name: 'RLIMIT_NOFILE', value: nofileText(container), setBy: 'Agent' },
-      liftedBy(planned, ({ subject }, by) => by === 'RLIMIT_NOFILE' && subject === container.name),
-    ),
-  );
-  return html`<table class="settings">
-      <caption>
-        The pod gets
-      </caption>
-      <thead>
-        <tr>
-          <th scope="col">Setting</th>
-          <th scope="col">Value</th>
-          <th scope="col">Lifts</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${nofile}${sysctls.map((sysctl) =>
-          settingRow(
-            sysctl,
-            liftedBy(planned, (_, by) => by === sysctl.name),
-          ),
-        )}
-      </tbody>
-    </table>
-    <p>${memoryText(planned.plan)}</p>`;
+  const { plan } = planned;
+  const nofile = 'RLIMIT_NOFILE';
+  return tableOf({
+    caption: 'The pod gets',
+    heads: ['Setting', 'Value', 'Lifts'],
+    rows: [
+      ...plan.containers.map(
+        (container) =>
+          [
+            settingName({ name: nofile, setBy: 'Agent' }),
+            nofileText(container),
+            liftedBy(planned, nofile, container.name),
+          ] as const,
+      ),
+      ...plan.sysctls.map((sysctl) => [settingName(sysctl), sysctl.value, liftedBy(planned, sysctl.name)] as const),
+      ['memory', memoryText(plan), ''],
+    ],
+  });
 };
 
 const nodeTable = ({ plan: { nodeMinimums, limits } }: PlannedBudget): Html => {
   const unitOf = (name: string) => limits.find(({ limit }) => limit === name)?.unit ?? 'entries';
-  return html`<table class="settings">
-    <caption>
-      Its nodes must offer at least
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">Setting</th>
-        <th scope="col">Minimum</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${nodeMinimums.map(
-        ({ name, minimum }) =>
-          html`<tr>
-            <th scope="row">${codeFor(name)}</th>
-            <td>${amountText(minimum, unitOf(name))}</td>
-          </tr>`,
-      )}
-    </tbody>
-  </table>`;
+  return tableOf({
+    caption: 'Its nodes must offer at least',
+    heads: ['Setting', 'Minimum'],
+    rows: nodeMinimums.map(({ name, minimum }) => [codeFor(name), amountText(minimum, unitOf(name))]),
+  });
 };
 
 const assumptions = ({ plan }: PlannedBudget): Html | undefined =>

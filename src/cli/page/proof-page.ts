@@ -17,6 +17,7 @@ import { pageFor } from './document.ts';
 import { codeFor, type Html, html } from './html.ts';
 import { limitTable } from './limits.ts';
 import { pathFigures } from './path.ts';
+import { tableOf } from './table.ts';
 
 const percentOf = (part: number, whole: number): string => `${((100 * part) / Math.max(1, whole)).toFixed(2)}%`;
 
@@ -76,29 +77,12 @@ const flowRows = ({ proof: { before, after } }: ProvenBudget): readonly Row[] =>
     planned: flowText(after, at),
   }));
 
-const comparison = (caption: string, rows: readonly Row[]): Html =>
-  html`<table class="settings">
-    <caption>
-      ${caption}
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col"></th>
-        <th scope="col">before</th>
-        <th scope="col">planned</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${rows.map(
-        ({ name, before, planned }) =>
-          html`<tr>
-            <th scope="row">${codeFor(name)}</th>
-            <td>${before}</td>
-            <td>${planned}</td>
-          </tr>`,
-      )}
-    </tbody>
-  </table>`;
+const comparison = (caption: string, head: string, rows: readonly Row[]): Html =>
+  tableOf({
+    caption,
+    heads: [head, 'before', 'planned'],
+    rows: rows.map(({ name, before, planned }) => [codeFor(name), before, planned]),
+  });
 
 const notes = (proven: ProvenBudget): Html | undefined => {
   const said = notesFor(proven);
@@ -129,8 +113,8 @@ const proofSection = (proven: ProvenBudget, index: number): Html => {
     ${curveFigure(`${id}-curve`, curves, planned.plan.connections.declared)}
     <p>Planned: ${measuredText(proven)}.</p>
     <div class="beside">
-      <div>${comparison('What the pod had', settingRows(proven))}</div>
-      <div>${comparison('What each flow reached', flowRows(proven))}</div>
+      <div>${comparison('What the pod had', 'Setting', settingRows(proven))}</div>
+      <div>${comparison('What each flow reached', 'Flow', flowRows(proven))}</div>
     </div>
     ${notes(proven)}
     <h3 class="part">Limits of the planned pod on this machine</h3>

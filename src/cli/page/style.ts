@@ -77,7 +77,8 @@ circle.before { fill: var(--unknown); } circle.planned { fill: var(--raised); }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: 7px 16px 7px 0; text-align: left; vertical-align: top; border-top: 1px solid var(--line); font-weight: 400; }
 thead th { color: var(--quiet); font-size: 12px; border-top: 0; }
-.settings { table-layout: fixed; } .settings thead th:first-child { width: 38%; } .settings td, .figures { font-variant-numeric: tabular-nums; }
+.settings { table-layout: fixed; } .settings thead th:first-child { width: 38%; }
+.settings.of-2 thead th:first-child { width: 60%; } .settings td, .figures { font-variant-numeric: tabular-nums; }
 .limits { table-layout: fixed; } .limits thead th:nth-child(1) { width: 25%; } .limits thead th:nth-child(2) { width: 25%; }
 .limits thead th:nth-child(3) { width: 104px; }
 .stage th { padding: 10px 0 0; font-size: 12px; font-weight: 600; color: var(--quiet); } .stage + tr > * { border-top: 0; padding-top: 3px; }
@@ -98,7 +99,7 @@ thead th { color: var(--quiet); font-size: 12px; border-top: 0; }
   .limits th, .limits td { padding: 0; border: 0; } .limits caption { display: block; }
   .limits .gauge, .limits .reckoning { grid-column: 1 / -1; } .limits .verdict { grid-row: 1; grid-column: 2; text-align: right; }
   .limits tr.stage { padding: 14px 0 4px; border-top-width: 2px; } .limits .verdict mark { display: block; }
-  .binds-first { padding: 8px !important; }
+  .limits .binds-first { padding: 8px; border-left: 4px solid var(--binding); } .limits .binds-first th { box-shadow: none; }
   .binds div, .phase { display: block; } .settings th, .settings td { padding-right: 10px; }
 }
 @media print {
