@@ -13,9 +13,12 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** For text and for attributes in double quotes. Control characters, which no document may hold, become U+FFFD. */
+/** For text and for attributes in double quotes. What no document may hold, a control character, becomes U+FFFD. */
 const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => entities[character] ?? '').replace(/[^\P{Cc}\t\n]/gu, '\u{FFFD}');
+  text
+    .toWellFormed()
+    .replace(/[&<>"']/g, (character) => entities[character] ?? '')
+    .replace(/[^\P{Cc}\t\n]/gu, '\u{FFFD}');
 
 const markupOf = (content: Content): string => {
   if (content === undefined) return '';
