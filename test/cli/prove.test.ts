@@ -62,6 +62,14 @@ describe('prove', () => {
     expect(stdout).toMatch(/\] Raised +Process: RLIMIT_NOFILE/);
   });
 
+  it('writes one page for a file of two budgets', () => {
+    const two = `${accepting(20)}---\n${accepting(30).replace('name: small', 'name: other')}`;
+    const { status, stdout } = prove(['-o', 'html'], two);
+    expect(stdout).toMatch(/^<!doctype html>[^]*default\/small[^]*default\/other[^]*<\/html>\n$/);
+    expect(stdout.match(/<h2/g)).toHaveLength(2);
+    expect(status).toBe(0);
+  });
+
   it.each([
     { args: ['--scale', '0'], input: accepting(10), said: '--scale 0: must be' },
     { args: [], input: budget('  inbound: []'), said: 'default/small' },

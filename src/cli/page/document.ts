@@ -19,26 +19,26 @@ const contents = (names: readonly string[]): Html | undefined =>
       </nav>`;
 
 /** A whole document in one string: nothing is fetched, nothing runs, and the policy in it says so to the browser. */
-export const pageFor = ({ title, articles, names }: Page): string =>
-  `<!doctype html>\n${
-    html`<html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'" />
-        <title>${title}: ${names.join(', ')}</title>
-        <style>
-          ${style}
-        </style>
-      </head>
-      <body>
-        ${hatching}
-        <header>
-          <h1>${title}</h1>
-          ${contents(names)}
-        </header>
-        <main>${articles}</main>
-      </body>
-    </html> `.markup
-  }`;
+export const pageFor = ({ title, articles, names }: Page): string => {
+  const page = html`<html lang="en">
+    <head>
+      <meta charset="utf-8" />
+      <meta name="viewport" content="width=device-width, initial-scale=1" />
+      <meta name="color-scheme" content="light dark" />
+      <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'" />
+      <title>${title}: ${names.join(', ')}</title>
+      <style>
+        ${style}
+      </style>
+    </head>
+    <body>
+      ${hatching}
+      <header>
+        <h1>${title}</h1>
+        ${contents(names)}
+      </header>
+      <main>${articles}</main>
+    </body>
+  </html>`;
+  return `<!doctype html>\n${page.markup}\n`;
+};

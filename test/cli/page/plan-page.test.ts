@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseConnectionBudget } from '../../../src/api/budget-object.ts';
 import { planPage } from '../../../src/cli/page/plan-page.ts';
 import type { planJson } from '../../../src/cli/plan-json.ts';
+import type { Demand, Translator } from '../../../src/planner/demand.ts';
 import { plan } from '../../../src/planner/plan.ts';
 import { container, demand, inbound, outbound } from '../../planner/demands.ts';
 import { connectionBudget } from '../command.ts';
@@ -126,6 +127,58 @@ describe('the page of a plan', () => {
   });
 });
 
+const { budget } = parseConnectionBudget({
+  apiVersion: 'connectionbudget.io/v1alpha1',
+  kind: 'ConnectionBudget',
+  metadata: { name: 'any' },
+  spec: { selector: { matchLabels: { app: 'any' } }, inbound: [{ name: 'any', port: 80, connections: 1 }] },
+});
+
+/** The page of a demand that no file may hold, or that takes a long file. */
+const pageFor = (base: Demand, name = 'any'): Element =>
+  parsePage(planPage([{ budget: { ...budget!, name, namespace: name }, demand: base, plan: plan(base) }]));
+
+const hop = (type: Translator['type'], name: string): Translator => ({
+  type,
+  name,
+  addresses: 1,
+  portsPerAddress: 10,
+  sharedBy: 'Pod',
+  lingerSeconds: 0,
+  idleTimeoutSeconds: 5,
+});
+
+it('the translator that clients meet first is farthest from the pod, the one that the pod meets first is nearest', () => {
+  const page = pageFor(
+    demand({
+      inbound: [inbound({ name: 'a', path: [hop('LoadBalancer', 'front'), hop('NAT', 'inner')], opensPerSecond: 1 })],
+      outbound: [outbound({ name: 'b', path: [hop('NAT', 'near'), hop('NAT', 'far')] })],
+    }),
+  );
+  expect(withClass(page, 'flow').map((flow) => withClass(flow, 'name').map(textOf))).toEqual([
+    ['inner', 'front'],
+    ['near', 'far'],
+  ]);
+  const namespaces = withClass(page, 'flow').map((flow) => textOf(flow).includes('Namespace'));
+  expect(namespaces).toEqual([true, false]);
+});
+
+const pageOf = (name: string): Element =>
+  pageFor(
+    demand({
+      containers: [container({ name })],
+      inbound: [inbound({ name, opensPerSecond: 9000 })],
+      outbound: [outbound({ name, path: [hop('NAT', name)] })],
+      assumptions: [{ kind: 'ClientsUnbounded', subject: name, value: 0 }],
+    }),
+    name,
+  );
+
+const skeletonOf = (root: Element) =>
+  elementsIn(root)
+    .filter((each) => each.name !== 'wbr')
+    .map((each) => [each.name, Object.keys(each.attributes)]);
+
 describe('hostile names', () => {
   const hostile = [
     '<script>alert(1)</script>',
@@ -136,41 +189,11 @@ describe('hostile names', () => {
     'x'.repeat(10_000),
   ];
 
-  const { budget } = parseConnectionBudget({
-    apiVersion: 'connectionbudget.io/v1alpha1',
-    kind: 'ConnectionBudget',
-    metadata: { name: 'any' },
-    spec: { selector: { matchLabels: { app: 'any' } }, inbound: [{ name: 'any', port: 80, connections: 1 }] },
-  });
-
-  const pageOf = (name: string): Element => {
-    const translator = {
-      type: 'NAT',
-      name,
-      addresses: 1,
-      portsPerAddress: 10,
-      sharedBy: 'Pod',
-      lingerSeconds: 0,
-      idleTimeoutSeconds: 5,
-    } as const;
-    const base = demand({
-      containers: [container({ name })],
-      inbound: [inbound({ name, opensPerSecond: 9000 })],
-      outbound: [outbound({ name, path: [translator] })],
-      assumptions: [{ kind: 'ClientsUnbounded', subject: name, value: 0 }],
-    });
-    return parsePage(planPage([{ budget: { ...budget!, name, namespace: name }, demand: base, plan: plan(base) }]));
-  };
-
   it.each(hostile.map((name) => ({ name, start: name.slice(0, 30) })))(
     '$start is shown as it is and adds nothing',
     ({ name }) => {
       const page = pageOf(name);
       const tame = pageOf('tame');
-      const skeletonOf = (root: Element) =>
-        elementsIn(root)
-          .filter((each) => each.name !== 'wbr')
-          .map((each) => [each.name, Object.keys(each.attributes)]);
       expect(skeletonOf(page)).toEqual(skeletonOf(tame));
       expect(textOf(page).split(name.replace(/\s+/g, ' ')).length).toBe(textOf(tame).split('tame').length);
     },
