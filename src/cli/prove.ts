@@ -1,6 +1,7 @@
 import { getSystemErrorName } from 'node:util';
 import { demandFor } from '../api/demand.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
+import { assumptionText } from '../planner/assumptions.ts';
 import { bytesText, numberText } from '../planner/explain.ts';
 import type { Demand } from '../planner/demand.ts';
 import type { Reach } from '../prove/prediction.ts';
@@ -59,7 +60,7 @@ export const proveBudgets = async (
 
 export const isProven = ({ proof }: ProvenBudget): boolean => proof.before.isAsPredicted && proof.after.isAsPredicted;
 
-/** What the proof does not show, or shows in another way than the pod would have it. */
+/** What the proof does not show, or shows in another way than the pod would have it, and why a curve becomes flat. */
 export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const flows = [...demand.inbound, ...demand.outbound];
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
@@ -71,6 +72,7 @@ export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => 
           `a process may have ${numberText(proof.hardNofile)} descriptors on this machine, the plan gives ${numberText(largest)}: several processes stand in for one`,
         ]
       : []),
+    ...proof.after.state.plan.assumptions.filter(({ kind }) => kind === 'KernelPortCliff').map(assumptionText),
     ...(shares ? ["one pod is proven: it gets its part of the translators' ports"] : []),
     ...(flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')) ? ['sidecars are left out'] : []),
     ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)

@@ -69,7 +69,8 @@ const stationItem = (section: string, planned: PlannedBudget, station: Station):
     </li>`;
   const lift = liftOf(demand, plan, limit);
   const others = station.limits.length - 1;
-  return html`<li class="${limit.status.toLowerCase()}">
+  const isFirst = limit === plan.bindingLimit;
+  return html`<li class="${limit.status.toLowerCase()}${isFirst ? ' first' : ''}">
     <p class="place">${heading} ${statusPill(limit)}</p>
     ${barFor({ ...limit, lifted: lift?.capacity })}
     <p class="figures">
@@ -103,6 +104,10 @@ export const pathFigures = (section: string, planned: PlannedBudget): Html => {
   const flows = [...planned.demand.inbound, ...planned.demand.outbound];
   return html`<section>
     <h3>Path of a connection</h3>
+    <p class="quiet">
+      Bars show what is needed (solid) of what is there (track). A mark is what was there before the plan, hatched is
+      missing, dashed is unknown.
+    </p>
     ${flows.map((_, index) => flowFigure(section, planned, index))}
   </section>`;
 };

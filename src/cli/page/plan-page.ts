@@ -80,7 +80,7 @@ const settingName = (setting: Pick<Setting, 'name' | 'setBy'>): Html =>
 const podTable = (planned: PlannedBudget): Html => {
   const { plan } = planned;
   const nofile = 'RLIMIT_NOFILE';
-  return tableOf({
+  const table = tableOf({
     caption: 'The pod gets',
     heads: ['Setting', 'Value', 'Lifts'],
     rows: [
@@ -93,9 +93,10 @@ const podTable = (planned: PlannedBudget): Html => {
           ] as const,
       ),
       ...plan.sysctls.map((sysctl) => [settingName(sysctl), sysctl.value, liftedBy(planned, sysctl.name)] as const),
-      ['memory', memoryText(plan), ''],
     ],
   });
+  return html`${table}
+    <p class="after">Memory: ${memoryText(plan)}</p>`;
 };
 
 const nodeTable = ({ plan: { nodeMinimums, limits } }: PlannedBudget): Html => {

@@ -49,18 +49,18 @@ mark { background: none; color: var(--binding); font-weight: 600; white-space: n
 .binds div { display: grid; grid-template-columns: 76px 1fr; } .binds dt { font-weight: 600; color: var(--binding); }
 .binds div + div { margin-top: 6px; }
 
-.flow { margin-bottom: 16px; } .flow figcaption b { color: var(--text); }
+.flow { margin-top: 16px; } .flow figcaption b { color: var(--text); }
 .flow ol { display: flex; gap: 22px; margin: 6px 0 0; padding: 0; list-style: none; }
 .flow li { position: relative; flex: 1 1 0; min-width: 0; padding: 8px; border: 1px solid var(--line); border-top: 3px solid var(--line);
   border-radius: 3px; background: var(--raised-ground); font-size: 12px; }
-.flow li.binding { border-color: var(--binding); } .flow li.raised { border-top-color: var(--raised); }
+.flow li.binding { border-color: var(--binding); } .flow li.first { outline: 2px solid var(--binding); } .flow li.raised { border-top-color: var(--raised); }
 .flow li.sufficient { border-top-color: var(--sufficient); } .flow li.unknown { border-top-style: dashed; border-top-color: var(--unknown); }
-.flow li + li::before { position: absolute; left: -19px; top: 50%; translate: 0 -50%; content: "→" / ""; font-size: 15px; color: var(--quiet); }
-.flow.inbound li + li::before { content: "←" / ""; }
+.flow li + li::before { position: absolute; left: -19px; top: 50%; translate: 0 -50%; content: "→"; content: "→" / ""; font-size: 15px; color: var(--quiet); }
+.flow.inbound li + li::before { content: "←"; content: "←" / ""; }
 .flow .place b { font-size: 13px; } .flow .pill { display: table; margin-top: 4px; font-size: 11px; line-height: 15px; }
 .flow .bar { margin: 6px 0 4px; height: 8px; }
 
-.phase { display: grid; grid-template-columns: 76px 1fr; margin-top: 16px; } .phase h3 { margin: 8px 0 0; } .phase p { grid-column: 2; }
+.phase { display: grid; grid-template-columns: 88px 1fr; margin-top: 16px; } .phase h3 { margin: 8px 0 0; } .phase p { grid-column: 2; }
 .bar.reach { height: 14px; margin-top: 12px; margin-bottom: 6px; overflow: visible; }
 .bar.reach.before { color: var(--unknown); } .bar.reach.planned { color: var(--raised); } .predicted { fill: var(--text); }
 .curve { margin: 28px 0 16px; } .curve figcaption { display: flex; flex-wrap: wrap; gap: 2px 28px; color: var(--text); }
@@ -87,13 +87,14 @@ thead th { color: var(--quiet); font-size: 12px; border-top: 0; }
 .limits .bar { margin-top: 4px; } .limits b { font-weight: 600; }
 .limit:target { outline: 2px solid var(--raised); outline-offset: 2px; }
 .binds-first { background: var(--binding-ground); } .binds-first th { box-shadow: inset 4px 0 var(--binding); padding-left: 12px; }
+.reckoning { font-size: 13px; } .after { padding: 7px 0; border-top: 1px solid var(--line); }
 .lift { color: var(--text); margin-top: 3px; }
 .beside { display: grid; grid-template-columns: 1fr 1fr; gap: 0 40px; }
 
-@media (max-width: 820px) {
+@media screen and (max-width: 820px) {
   body { padding: 16px; font-size: 13.5px; } h2 { font-size: 20px; } .beside { display: block; }
-  .flow ol { flex-direction: column; gap: 20px; } .flow li + li::before { left: 12px; top: -20px; translate: 0; content: "↓" / ""; }
-  .flow.inbound li + li::before { content: "↑" / ""; } .flow .pill { display: inline-block; margin: 0 0 0 4px; }
+  .flow ol { flex-direction: column; gap: 20px; } .flow li + li::before { left: 12px; top: -20px; translate: 0; content: "↓"; content: "↓" / ""; }
+  .flow.inbound li + li::before { content: "↑"; content: "↑" / ""; } .flow .pill { display: inline-block; margin: 0 0 0 4px; }
   .limits, .limits tbody { display: block; } .limits thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   .limits tr { display: grid; grid-template-columns: 1fr auto; gap: 4px 12px; padding: 8px 0; border-top: 1px solid var(--line); }
   .limits th, .limits td { padding: 0; border: 0; } .limits caption { display: block; }
@@ -103,7 +104,7 @@ thead th { color: var(--quiet); font-size: 12px; border-top: 0; }
   .binds div, .phase { display: block; } .settings th, .settings td { padding-right: 10px; }
 }
 @media print {
-  :root { color-scheme: light; } body { max-width: none; padding: 0; font-size: 10pt; }
+  :root { color-scheme: light; } body { max-width: none; padding: 0; zoom: 0.62; }
   .bar, .pill, .binds, .binds-first { print-color-adjust: exact; } tr, .flow li, figure { break-inside: avoid; }
   article + article { break-before: page; }
 }

@@ -15,11 +15,13 @@ const flow = (held: number, seconds: number) => ({
 });
 
 it('flows that are opened one after the other are one curve of all that is held', () => {
-  expect(pointsOf({ flows: [flow(100, 2), flow(50, 1)] })).toEqual([
+  expect(pointsOf({ flows: [flow(100, 2), flow(50, 1), flow(5, 1)] })).toEqual([
     { seconds: 0, held: 0 },
     { seconds: 2, held: 100 },
     { seconds: 2, held: 100 },
     { seconds: 3, held: 150 },
+    { seconds: 3, held: 150 },
+    { seconds: 4, held: 155 },
   ]);
 });
 
