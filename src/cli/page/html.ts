@@ -1,4 +1,4 @@
-/** Markup that is safe to write: only `html` makes it, and it escapes everything that is not markup already. */
+/** Markup that is safe to write. `html` makes it, and escapes everything that is not markup already. */
 export interface Html {
   readonly markup: string;
 }

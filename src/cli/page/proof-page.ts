@@ -109,7 +109,7 @@ const proofSection = (proven: ProvenBudget, index: number): Html => {
     <p>
       ${toBeOpenedText(proven)}, for real, on this machine's kernel: in the pod as Kubernetes makes it, and as planned.
     </p>
-    <div class="phases">${phase('before', before)}${phase('planned', after)}</div>
+    ${phase('before', before)} ${phase('planned', after)}
     ${curveFigure(`${id}-curve`, curves, planned.plan.connections.declared)}
     <p>Planned: ${measuredText(proven)}.</p>
     <div class="beside">

@@ -91,10 +91,12 @@ thead th { color: var(--quiet); font-size: 12px; border-top: 0; }
 .lift { color: var(--text); margin-top: 3px; }
 .beside { display: grid; grid-template-columns: 1fr 1fr; gap: 0 40px; }
 
-@media screen and (max-width: 820px) {
-  body { padding: 16px; font-size: 13.5px; } h2 { font-size: 20px; } .beside { display: block; }
+@media screen and (max-width: 1080px) {
   .flow ol { flex-direction: column; gap: 20px; } .flow li + li::before { left: 12px; top: -20px; translate: 0; content: "↓"; content: "↓" / ""; }
   .flow.inbound li + li::before { content: "↑"; content: "↑" / ""; } .flow .pill { display: inline-block; margin: 0 0 0 4px; }
+}
+@media screen and (max-width: 820px) {
+  body { padding: 16px; font-size: 13.5px; } h2 { font-size: 20px; } .beside { display: block; }
   .limits, .limits tbody { display: block; } .limits thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   .limits tr { display: grid; grid-template-columns: 1fr auto; gap: 4px 12px; padding: 8px 0; border-top: 1px solid var(--line); }
   .limits th, .limits td { padding: 0; border: 0; } .limits caption { display: block; }
