@@ -1,0 +1,239 @@
+import { SocketAddress } from 'node:net';
+import { endianness } from 'node:os';
+
+import { TcpTuples } from './tcp-tuples.ts';
+
+/** include/net/tcp_states.h; Bound: bound and neither listening nor connected, which kernels before 6.8 do not tell. */
+const STATE_NAMES = {
+  1: 'established',
+  2: 'synSent',
+  3: 'synReceived',
+  4: 'finWait1',
+  5: 'finWait2',
+  6: 'timeWait',
+  7: 'bound',
+  8: 'closeWait',
+  9: 'lastAck',
+  10: 'listen',
+  11: 'closing',
+  12: 'synReceived',
+} as const;
+
+export type TcpState = (typeof STATE_NAMES)[keyof typeof STATE_NAMES];
+
+const [ESTABLISHED, TIME_WAIT, BOUND, LISTEN] = [1, 6, 7, 10];
+const STATES = 16;
+const PORTS = 65_536;
+
+/** All sockets that listen at one address and port; several with SO_REUSEPORT, each with a queue of its own. */
+export interface TcpListener {
+  /** "0.0.0.0", "::" or an address of the namespace. */
+  readonly address: string;
+  readonly port: number;
+  readonly sockets: number;
+  /** min(listen backlog, somaxconn at that time), the smallest of these sockets; the queue takes one more. */
+  readonly backlog: number;
+  /** Connections that wait to be accepted, in the fullest queue. */
+  readonly waiting: number;
+  /** Established ones with this local port, whatever their address; those that wait are among them. */
+  readonly connections: number;
+}
+
+/** Connections from one local address to one remote address and port, but for those that a listener took. */
+export interface TcpDestination {
+  readonly localAddress: string;
+  readonly address: string;
+  readonly port: number;
+  /** With a local port of the ephemeral range, each another one. */
+  readonly established: number;
+  readonly timeWait: number;
+  readonly other: number;
+  /** With a local port outside it. */
+  readonly outside: number;
+}
+
+export interface TcpSockets {
+  readonly states: Readonly<Record<TcpState, number>>;
+  /** Bytes in the socket buffers of all connections. */
+  readonly receiveQueueBytes: number;
+  readonly sendQueueBytes: number;
+  /** By the number of connections, then of waiting ones. */
+  readonly listeners: readonly TcpListener[];
+  /** Local ports of listeners and of bound sockets: connect() without bind() gets none of them. Ascending. */
+  readonly takenPorts: readonly number[];
+  /** Those that use most ports of the range first; as many as were asked for. */
+  readonly destinations: readonly TcpDestination[];
+  readonly destinationCount: number;
+  /** Different local ports of the range that the connections to all destinations have. */
+  readonly distinctPorts: number;
+  /** The kernel said that the sockets changed while it told them, so that some may be missing or counted twice. */
+  readonly wasInterrupted: boolean;
+}
+
+export interface PortBounds {
+  readonly low: number;
+  readonly high: number;
+}
+
+interface ListenerTally {
+  readonly address: string;
+  readonly port: number;
+  sockets: number;
+  backlog: number;
+  waiting: number;
+}
+
+/** struct inet_diag_msg (linux/inet_diag.h): offsets from its start. Ports and addresses are in network order. */
+const OFFSET = { family: 0, state: 1, port: 4, remotePort: 6, local: 8, remote: 24, receive: 56, send: 60 } as const;
+export const INET_DIAG_MSG_BYTES = 72;
+
+const isLittleEndian = endianness() === 'LE';
+const AF_INET = 2;
+const V4_MAPPED = 0xffff;
+
+/**
+ * Counts sockets as the kernel tells them, and makes no object for any but a new listener. The kernel tells listeners first
+ * (inet_diag_dump_icsk, net/ipv4/inet_diag.c), so a connection whose local port listens is one that was accepted.
+ */
+export class TcpTally {
+  wasInterrupted = false;
+  readonly #range: PortBounds;
+  readonly #states = new Float64Array(STATES);
+  readonly #listeners = new Map<string, ListenerTally>();
+  readonly #isTaken = new Uint8Array(PORTS);
+  readonly #isListening = new Uint8Array(PORTS);
+  readonly #isUsed = new Uint8Array(PORTS);
+  readonly #accepted = new Uint32Array(PORTS);
+  readonly #tuples = new TcpTuples();
+  #receiveQueueBytes = 0;
+  #sendQueueBytes = 0;
+
+  constructor(range: PortBounds) {
+    this.#range = range;
+  }
+
+  /** One struct inet_diag_msg, whole, at `start`. */
+  add(view: DataView, start: number): void {
+    const state = view.getUint8(start + OFFSET.state) & (STATES - 1);
+    const port = view.getUint16(start + OFFSET.port);
+    this.#states[state] = (this.#states[state] ?? 0) + 1;
+    if (state === LISTEN) this.#addListener(view, start, port);
+    else if (state === BOUND) this.#isTaken[port] = 1;
+    else this.#addConnection(view, start, { state, port });
+  }
+
+  result(mostDestinations: number): TcpSockets {
+    const isTaken = this.#isTaken;
+    return {
+      states: this.#stateCounts(),
+      receiveQueueBytes: this.#receiveQueueBytes,
+      sendQueueBytes: this.#sendQueueBytes,
+      listeners: [...this.#listeners.values()]
+        .map((listener) => ({ ...listener, connections: this.#accepted[listener.port] ?? 0 }))
+        .toSorted((a, b) => b.connections - a.connections || b.waiting - a.waiting || a.port - b.port),
+      takenPorts: Array.from({ length: PORTS }, (_, port) => port).filter((port) => isTaken[port] === 1),
+      destinations: this.#busiestRows(mostDestinations).map((row) => this.#destinationAt(row)),
+      destinationCount: this.#tuples.size,
+      distinctPorts: this.#isUsed.reduce((sum, used) => sum + used, 0),
+      wasInterrupted: this.wasInterrupted,
+    };
+  }
+
+  #addListener(view: DataView, start: number, port: number): void {
+    const address = addressText(localAddressAt(view, start));
+    const key = `${address} ${port}`;
+    const listener = this.#listeners.get(key) ?? { address, port, sockets: 0, backlog: Infinity, waiting: 0 };
+    listener.sockets += 1;
+    listener.waiting = Math.max(listener.waiting, view.getUint32(start + OFFSET.receive, isLittleEndian));
+    listener.backlog = Math.min(listener.backlog, view.getUint32(start + OFFSET.send, isLittleEndian));
+    this.#listeners.set(key, listener);
+    this.#isTaken[port] = 1;
+    this.#isListening[port] = 1;
+  }
+
+  #addConnection(view: DataView, start: number, { state, port }: { readonly state: number; readonly port: number }) {
+    this.#receiveQueueBytes += view.getUint32(start + OFFSET.receive, isLittleEndian);
+    this.#sendQueueBytes += view.getUint32(start + OFFSET.send, isLittleEndian);
+    if (this.#isListening[port] === 1) {
+      if (state === ESTABLISHED) this.#accepted[port] = (this.#accepted[port] ?? 0) + 1;
+      return;
+    }
+    writeKey(this.#tuples.key, view, start);
+    if (port < this.#range.low || port > this.#range.high) {
+      this.#tuples.count('outside');
+      return;
+    }
+    this.#isUsed[port] = 1;
+    this.#tuples.count(state === ESTABLISHED ? 'established' : state === TIME_WAIT ? 'timeWait' : 'other');
+  }
+
+  #stateCounts(): TcpSockets['states'] {
+    const counts: Partial<Record<TcpState, number>> = {};
+    for (const [state, name] of Object.entries(STATE_NAMES))
+      counts[name] = (counts[name] ?? 0) + (this.#states[Number(state)] ?? 0);
+    return counts as TcpSockets['states'];
+  }
+
+  /** Rows of the table, most ports of the range first. */
+  #busiestRows(most: number): readonly number[] {
+    const used = new Float64Array(this.#tuples.size);
+    for (let row = 0; row < used.length; row += 1) used[row] = this.#usedOf(row);
+    const smallest = most < used.length ? (used.toSorted()[used.length - Math.max(1, most)] ?? 0) : 0;
+    const rows: number[] = [];
+    for (let row = 0; row < used.length; row += 1) if ((used[row] ?? 0) >= smallest) rows.push(row);
+    return rows.toSorted((a, b) => (used[b] ?? 0) - (used[a] ?? 0)).slice(0, most);
+  }
+
+  #usedOf(row: number): number {
+    const tuples = this.#tuples;
+    return tuples.countOf(row, 'established') + tuples.countOf(row, 'timeWait') + tuples.countOf(row, 'other');
+  }
+
+  #destinationAt(row: number): TcpDestination {
+    const tuples = this.#tuples;
+    return {
+      localAddress: addressText(tuples.localAddressOf(row)),
+      address: addressText(tuples.remoteAddressOf(row)),
+      port: tuples.remotePortOf(row),
+      established: tuples.countOf(row, 'established'),
+      timeWait: tuples.countOf(row, 'timeWait'),
+      other: tuples.countOf(row, 'other'),
+      outside: tuples.countOf(row, 'outside'),
+    };
+  }
+}
+
+/** The words of an address as text: 0x0000ffff, 0x0a000005 is "10.0.0.5". */
+export function addressText(words: Uint32Array): string {
+  const [first = 0, second = 0, third = 0, last = 0] = words;
+  if (first === 0 && second === 0 && third === V4_MAPPED)
+    return [24, 16, 8, 0].map((shift) => (last >>> shift) & 255).join('.');
+  const groups = [...words].flatMap((word) => [word >>> 16, word & 0xffff]);
+  return new SocketAddress({ address: groups.map((group) => group.toString(16)).join(':'), family: 'ipv6' }).address;
+}
+
+function localAddressAt(view: DataView, start: number): Uint32Array {
+  const words = new Uint32Array(4);
+  writeAddress(words, 0, { view, at: start + OFFSET.local, isV4: view.getUint8(start + OFFSET.family) === AF_INET });
+  return words;
+}
+
+function writeKey(key: Uint32Array, view: DataView, start: number): void {
+  const isV4 = view.getUint8(start + OFFSET.family) === AF_INET;
+  writeAddress(key, 0, { view, at: start + OFFSET.local, isV4 });
+  writeAddress(key, 4, { view, at: start + OFFSET.remote, isV4 });
+  key[8] = view.getUint16(start + OFFSET.remotePort);
+}
+
+interface AddressPlace {
+  readonly view: DataView;
+  readonly at: number;
+  readonly isV4: boolean;
+}
+
+function writeAddress(into: Uint32Array, word: number, { view, at, isV4 }: AddressPlace): void {
+  into[word] = isV4 ? 0 : view.getUint32(at);
+  into[word + 1] = isV4 ? 0 : view.getUint32(at + 4);
+  into[word + 2] = isV4 ? V4_MAPPED : view.getUint32(at + 8);
+  into[word + 3] = view.getUint32(isV4 ? at : at + 12);
+}
