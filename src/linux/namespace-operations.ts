@@ -47,6 +47,14 @@ export function performOperation(operation: NamespaceOperation, procRoot: string
   }
 }
 
+/** For a program's own namespace, which takes no right and no thread: performs the operations in order. */
+export function performOperations<const T extends readonly NamespaceOperation[]>(
+  operations: T,
+  procRoot: string,
+): ResultsOf<T> {
+  return operations.map((operation) => performOperation(operation, procRoot)) as ResultsOf<T>;
+}
+
 function valueFor(operation: NamespaceOperation, procRoot: string): string | SocketTotals | TcpSockets {
   if (operation.operation === 'ReadTcpSockets') return readTcpSockets(operation.mostDestinations, procRoot);
   if (operation.operation === 'ReadSocketTotals') return socketTotalsFor(readSocketFiles(procRoot));

@@ -25,11 +25,14 @@ const CALL = {
   kinds: { EAGAIN: 'TimedOut', ENOENT: 'NotFound', EPROTONOSUPPORT: 'NotFound' },
 } as const;
 
+type Transfer = readonly [fd: number, bytes: Uint8Array, length: number, flags: number];
+type Option = readonly [fd: number, level: number, option: number, value: BigInt64Array, length: number];
+
 interface Calls {
   readonly socket: (domain: number, type: number, protocol: number) => number;
-  readonly setsockopt: (fd: number, level: number, option: number, value: BigInt64Array, length: number) => number;
-  readonly send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
-  readonly recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number;
+  readonly setsockopt: (...args: Option) => number;
+  readonly send: (...args: Transfer) => number;
+  readonly recv: (...args: Transfer) => number;
   readonly close: (fd: number) => number;
   readonly errno: () => number;
 }

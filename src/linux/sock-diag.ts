@@ -2,8 +2,8 @@ import { endianness } from 'node:os';
 
 import { LinuxError, linuxErrorForErrno } from './linux-error.ts';
 import { askSockDiag } from './sock-diag-socket.ts';
-import { readSysctl } from './sysctls.ts';
-import { INET_DIAG_MSG_BYTES, type PortBounds, type TcpSockets, TcpTally } from './tcp-sockets.ts';
+import { type PortRange, readSysctl } from './sysctls.ts';
+import { INET_DIAG_MSG_BYTES, type TcpSockets, TcpTally } from './tcp-sockets.ts';
 
 // linux/netlink.h
 const HEADER_BYTES = 16;
@@ -62,12 +62,12 @@ export function addSockets(tally: TcpTally, datagram: DataView): boolean {
 
 /** All TCP sockets of the calling thread's network namespace, in one pass. Throws LinuxError. */
 export function readTcpSockets(mostDestinations: number, procRoot?: string): TcpSockets {
-  const tally = new TcpTally(portBoundsFor(readSysctl('net.ipv4.ip_local_port_range', procRoot)));
+  const tally = new TcpTally(portRangeFor(readSysctl('net.ipv4.ip_local_port_range', procRoot)));
   askSockDiag(tcpDumpRequest(), (datagram) => addSockets(tally, datagram));
   return tally.result(mostDestinations);
 }
 
-function portBoundsFor(value: string): PortBounds {
+function portRangeFor(value: string): PortRange {
   const [low = 0, high = 0] = value.split(' ').map(Number);
   return { low, high };
 }

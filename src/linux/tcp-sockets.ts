@@ -1,6 +1,7 @@
 import { SocketAddress } from 'node:net';
 import { endianness } from 'node:os';
 
+import type { PortRange } from './sysctls.ts';
 import { TcpTuples } from './tcp-tuples.ts';
 
 /** include/net/tcp_states.h; Bound: bound and neither listening nor connected, which kernels before 6.8 do not tell. */
@@ -64,15 +65,11 @@ export interface TcpSockets {
   /** Those that use most ports of the range first; as many as were asked for. */
   readonly destinations: readonly TcpDestination[];
   readonly destinationCount: number;
-  /** Different local ports of the range that the connections to all destinations have. */
+  /** Connections to all destinations that have a local port of the range, and how many different ones. */
+  readonly ephemeralConnections: number;
   readonly distinctPorts: number;
   /** The kernel said that the sockets changed while it told them, so that some may be missing or counted twice. */
   readonly wasInterrupted: boolean;
-}
-
-export interface PortBounds {
-  readonly low: number;
-  readonly high: number;
 }
 
 interface ListenerTally {
@@ -97,7 +94,7 @@ const V4_MAPPED = 0xffff;
  */
 export class TcpTally {
   wasInterrupted = false;
-  readonly #range: PortBounds;
+  readonly #range: PortRange;
   readonly #states = new Float64Array(STATES);
   readonly #listeners = new Map<string, ListenerTally>();
   readonly #isTaken = new Uint8Array(PORTS);
@@ -105,10 +102,11 @@ export class TcpTally {
   readonly #isUsed = new Uint8Array(PORTS);
   readonly #accepted = new Uint32Array(PORTS);
   readonly #tuples = new TcpTuples();
+  #ephemeralConnections = 0;
   #receiveQueueBytes = 0;
   #sendQueueBytes = 0;
 
-  constructor(range: PortBounds) {
+  constructor(range: PortRange) {
     this.#range = range;
   }
 
@@ -123,7 +121,6 @@ export class TcpTally {
   }
 
   result(mostDestinations: number): TcpSockets {
-    const isTaken = this.#isTaken;
     return {
       states: this.#stateCounts(),
       receiveQueueBytes: this.#receiveQueueBytes,
@@ -131,10 +128,11 @@ export class TcpTally {
       listeners: [...this.#listeners.values()]
         .map((listener) => ({ ...listener, connections: this.#accepted[listener.port] ?? 0 }))
         .toSorted((a, b) => b.connections - a.connections || b.waiting - a.waiting || a.port - b.port),
-      takenPorts: Array.from({ length: PORTS }, (_, port) => port).filter((port) => isTaken[port] === 1),
+      takenPorts: indicesOf(this.#isTaken),
       destinations: this.#busiestRows(mostDestinations).map((row) => this.#destinationAt(row)),
       destinationCount: this.#tuples.size,
-      distinctPorts: this.#isUsed.reduce((sum, used) => sum + used, 0),
+      ephemeralConnections: this.#ephemeralConnections,
+      distinctPorts: indicesOf(this.#isUsed).length,
       wasInterrupted: this.wasInterrupted,
     };
   }
@@ -164,6 +162,7 @@ export class TcpTally {
       return;
     }
     this.#isUsed[port] = 1;
+    this.#ephemeralConnections += 1;
     this.#tuples.count(state === ESTABLISHED ? 'established' : state === TIME_WAIT ? 'timeWait' : 'other');
   }
 
@@ -210,6 +209,12 @@ export function addressText(words: Uint32Array): string {
     return [24, 16, 8, 0].map((shift) => (last >>> shift) & 255).join('.');
   const groups = [...words].flatMap((word) => [word >>> 16, word & 0xffff]);
   return new SocketAddress({ address: groups.map((group) => group.toString(16)).join(':'), family: 'ipv6' }).address;
+}
+
+function indicesOf(marks: Uint8Array): readonly number[] {
+  const found: number[] = [];
+  for (let at = marks.indexOf(1); at >= 0; at = marks.indexOf(1, at + 1)) found.push(at);
+  return found;
 }
 
 function localAddressAt(view: DataView, start: number): Uint32Array {
