@@ -6,7 +6,8 @@ import type { ProcessUse } from './doctor-processes.ts';
 
 /**
  * One limit with what is used of it now. `left` is what still fits: connections for ports and descriptors. null: unknown.
- * Count: what is left of it is connections. Momentary: a queue or table that fills and drains.
+ * Count: what is left of it is connections. Momentary: a queue or table that fills and drains. UpperBound: at most so much
+ * is used, so at least so much is left.
  */
 export interface UsedLimit {
   readonly limit: LimitName;
@@ -14,7 +15,7 @@ export interface UsedLimit {
   /** "10.0.0.5:9092", "process 4711 (gateway)", or "" for the machine and the namespace. */
   readonly subject: string;
   readonly unit: Unit;
-  readonly kind: 'Count' | 'Momentary';
+  readonly kind: 'Count' | 'Momentary' | 'UpperBound';
   readonly used: number | null;
   readonly capacity: number | null;
   readonly left: number | null;
@@ -108,7 +109,7 @@ export const descriptorLimit = (process: ProcessUse): UsedLimit =>
     scope: 'Process',
     subject: processText(process),
     unit: 'descriptors',
-    kind: 'Count',
+    kind: process.exactness === 'Exact' ? 'Count' : 'UpperBound',
     used: process.descriptors,
     capacity: process.soft,
   });

@@ -1,4 +1,3 @@
-import type { SocketTotals } from '../linux/sockets.ts';
 import type { TcpDestination, TcpListener } from '../linux/tcp-sockets.ts';
 import { numberText } from '../planner/explain.ts';
 import { areBoundEarly, endpointText, type PortUse, portsUsedTo, type UsedLimit } from './doctor-limits.ts';
@@ -41,31 +40,51 @@ const nearShare = 0.8;
 const isNear = ({ used, capacity }: UsedLimit): boolean =>
   used !== null && capacity !== null && used >= nearShare * capacity;
 
-const nearNotes = ({ limits }: Judged): readonly DoctorNote[] =>
-  limits
-    .filter((limit) => limit.limit !== 'AcceptQueue' && isNear(limit))
-    .map((limit) => wrong('LimitNear', useText(limit)));
+/** The fullest of each kind of limit, and how many there are besides. */
+const nearNotes = ({ limits }: Judged): readonly DoctorNote[] => {
+  const near = limits.filter((limit) => limit.limit !== 'AcceptQueue' && limit.kind !== 'UpperBound' && isNear(limit));
+  return [...Map.groupBy(near, ({ limit }) => limit).values()].flatMap(([fullest, ...others]) => {
+    if (fullest === undefined) return [];
+    const more = others.length === 0 ? '' : `; and ${numberText(others.length)} more are nearly full`;
+    return [wrong('LimitNear', `${useText(fullest)}${more}`)];
+  });
+};
 
 type Counter = 'listenOverflows' | 'listenDrops' | 'timeWaitOverflows';
 
-/** "1,234 since the namespace was made, 12 of them in these 0.4 s"; undefined: it never happened. */
-const countedText = (observation: Observation, counter: Counter): string | undefined => {
-  const { totalsAfter, totals, seconds } = observation;
-  const sum = (of: SocketTotals): number => of[counter] ?? 0;
-  if (sum(totalsAfter) === 0) return undefined;
-  const now = sum(totalsAfter) - sum(totals);
-  const lately = `${now === 0 ? 'none' : numberText(now)} of them in these ${seconds.toFixed(1)} s`;
-  return `${numberText(sum(totalsAfter))} times since the namespace was made, ${lately}`;
+/** "1,234 times since the namespace was made, 12 of them in the last 1.0 s"; undefined: it never happened. */
+const countedText = ({ totals, totalsAfter, watchedSeconds }: Observation, counter: Counter): string | undefined => {
+  const [before = 0, after = 0] = [totals[counter], totalsAfter[counter]];
+  if (after === 0) return undefined;
+  const lately = `${after === before ? 'none' : numberText(after - before)} of them in the last ${watchedSeconds.toFixed(1)} s`;
+  return `${numberText(after)} times since the namespace was made, ${lately}`;
 };
 
 const listenerText = ({ address, port }: TcpListener): string => endpointText(address, port);
+
+const mostNamed = 5;
+
+/** Which queue overflowed the kernel does not say: those that could be longer come into question. */
+const backlogNotes = (listeners: readonly TcpListener[], somaxconn: number): readonly DoctorNote[] => {
+  const small = listeners.filter(({ backlog }) => backlog < somaxconn).toSorted((a, b) => a.backlog - b.backlog);
+  const named = small
+    .slice(0, mostNamed)
+    .map((listener) => `${listenerText(listener)} (${numberText(listener.backlog)})`);
+  const more = small.length > mostNamed ? ` and ${numberText(small.length - mostNamed)} more` : '';
+  if (small.length === 0) return [];
+  return [
+    remark(
+      'BacklogSmall',
+      `backlogs below net.core.somaxconn ${numberText(somaxconn)}: ${named.join(', ')}${more}; somaxconn does nothing for them, their programs must ask for more and listen again`,
+    ),
+  ];
+};
 
 const queueNotes = (observation: Observation): readonly DoctorNote[] => {
   const { listeners } = observation.sockets;
   const full = listeners.filter(({ waiting, backlog }) => waiting > backlog);
   const overflowed = countedText(observation, 'listenOverflows');
   const somaxconn = settingNumber(observation, 'net.core.somaxconn') ?? 0;
-  const small = overflowed === undefined ? [] : listeners.filter(({ backlog }) => backlog < somaxconn);
   return [
     ...full.map((listener) =>
       wrong(
@@ -76,12 +95,7 @@ const queueNotes = (observation: Observation): readonly DoctorNote[] => {
     ...(overflowed === undefined
       ? []
       : [wrong('QueueOverflowed', `accept queues overflowed ${overflowed}; every retry counts again`)]),
-    ...small.map((listener) =>
-      remark(
-        'BacklogSmall',
-        `${listenerText(listener)} listens with a backlog of ${numberText(listener.backlog)}: net.core.somaxconn ${numberText(somaxconn)} does nothing for it, its program must ask for more and listen again`,
-      ),
-    ),
+    ...(overflowed === undefined ? [] : backlogNotes(listeners, somaxconn)),
   ];
 };
 
@@ -122,17 +136,19 @@ const orphanNotes = (observation: Observation): readonly DoctorNote[] => {
 };
 
 /** Where the kernel picks the port, connect() looks at those of one parity first (measured, docs/kernel-limits.md). */
-const cliffNotes = ({ limits }: Judged): readonly DoctorNote[] =>
-  limits
-    .filter(
-      ({ limit, used, capacity }) => limit === 'net.ipv4.ip_local_port_range' && (used ?? 0) > (capacity ?? 0) / 2,
-    )
-    .map(({ subject }) =>
-      remark(
-        'PortCliff',
-        `more than half of the ports to ${subject} are used: where the kernel picks the port, connect() is slow from here on (IP_LOCAL_PORT_RANGE on the socket, or more destinations, avoid it)`,
-      ),
-    );
+const cliffNotes = ({ limits }: Judged): readonly DoctorNote[] => {
+  const [fullest, ...others] = limits.filter(
+    ({ unit, used, capacity }) => unit === 'ports' && (used ?? 0) > (capacity ?? 0) / 2,
+  );
+  if (fullest === undefined) return [];
+  const more = others.length === 0 ? '' : ` and ${numberText(others.length)} more`;
+  return [
+    remark(
+      'PortCliff',
+      `more than half of the ports to ${fullest.subject}${more} are used: where the kernel picks the port, connect() is slow from here on; IP_LOCAL_PORT_RANGE on the socket, or more destinations, avoid it`,
+    ),
+  ];
+};
 
 const earlyNotes = ({ sockets }: Observation, { ports }: Judged): readonly DoctorNote[] =>
   areBoundEarly(sockets, ports.supply.usable)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { LinuxError } from '../linux/linux-error.ts';
 import {
   type NamespaceOperation,
@@ -32,9 +33,10 @@ export type SettingName = (typeof settingNames)[number];
 export interface Observation {
   readonly target: Target;
   readonly settings: ReadonlyMap<SettingName, string>;
-  /** Before the sockets were read, and after: what grew meanwhile grows now. */
+  /** Before the sockets were read, and so many seconds later: what grew meanwhile grows now. */
   readonly totals: SocketTotals;
   readonly totalsAfter: SocketTotals;
+  readonly watchedSeconds: number;
   readonly sockets: TcpSockets;
   readonly processes: readonly ProcessUse[];
   readonly unreadableProcesses: number;
@@ -82,25 +84,40 @@ const readSettings = async (perform: Perform): Promise<Observation['settings']> 
   return new Map(found);
 };
 
-const readNamespace = async (perform: Perform, mostDestinations: number) => {
-  const settings = await readSettings(perform);
-  const [totals, sockets, totalsAfter] = await perform([
-    { operation: 'ReadSocketTotals' },
-    { operation: 'ReadTcpSockets', mostDestinations },
-    { operation: 'ReadSocketTotals' },
-  ]);
-  return { settings, totals: valueOf(totals), sockets: valueOf(sockets), totalsAfter: valueOf(totalsAfter) };
+/** A client whose SYN was dropped sends it again after a second. */
+const watchedMs = 1000;
+
+const readTotals = async (perform: Perform): Promise<SocketTotals> => {
+  const [totals] = await perform([{ operation: 'ReadSocketTotals' }]);
+  return valueOf(totals);
 };
 
+/** Where anything was lost since the namespace was made, waits until a second has passed: is it being lost now? */
+const readNamespace = async (perform: Perform, { mostDestinations, signal }: ObserveOptions) => {
+  const began = performance.now();
+  const watched = (): number => performance.now() - began;
+  const totals = await readTotals(perform);
+  const settings = await readSettings(perform);
+  const [sockets] = await perform([{ operation: 'ReadTcpSockets', mostDestinations }]);
+  const lost = (totals.listenDrops ?? 0) + (totals.timeWaitOverflows ?? 0);
+  if (lost > 0) await delay(Math.max(0, watchedMs - watched()), undefined, { signal });
+  const totalsAfter = await readTotals(perform);
+  return { settings, totals, sockets: valueOf(sockets), totalsAfter, watchedSeconds: watched() / 1000 };
+};
+
+export interface ObserveOptions {
+  /** How many destinations to name, those that use most ports first. */
+  readonly mostDestinations: number;
+  readonly signal: AbortSignal;
+}
+
 /** Totals first, then one pass over the sockets. @throws LinuxError */
-export const observe = async (
-  target: Target,
-  { mostDestinations, signal }: { readonly mostDestinations: number; readonly signal: AbortSignal },
-): Promise<Observation> => {
+export const observe = async (target: Target, options: ObserveOptions): Promise<Observation> => {
+  const { signal } = options;
   const began = performance.now();
   const node = await readNodeFacts({ signal });
   const { processes, unreadable } = await readProcessUses(target, signal);
-  const inside = await withNamespace(target, signal, async (perform) => readNamespace(perform, mostDestinations));
+  const inside = await withNamespace(target, signal, async (perform) => readNamespace(perform, options));
   const seconds = (performance.now() - began) / 1000;
   return { target, node, processes, unreadableProcesses: unreadable, ...inside, seconds };
 };

@@ -42,11 +42,11 @@ const stateNames = {
 const stateLine = ({ observation: { sockets } }: Diagnosis): string => {
   const names = Object.entries(stateNames) as [keyof typeof stateNames, string][];
   const parts = names.filter(([state]) => sockets.states[state] > 0);
-  return `Sockets: ${parts.map(([state, name]) => `${numberText(sockets.states[state])} ${name}`).join(', ') || 'none'}; ${bytesText(sockets.receiveQueueBytes)} to be read, ${bytesText(sockets.sendQueueBytes)} to be sent`;
+  return `Sockets of the network namespace: ${parts.map(([state, name]) => `${numberText(sockets.states[state])} ${name}`).join(', ') || 'none'}; ${bytesText(sockets.receiveQueueBytes)} to be read, ${bytesText(sockets.sendQueueBytes)} to be sent`;
 };
 
 const portLine = ({ supply: { range, reserved, taken, usable } }: Diagnosis): string =>
-  `Ports:   ${range.low}–${range.high} less ${numberText(reserved)} reserved and ${numberText(taken)} of listening and bound sockets: ${numberText(usable)} for connect() to each destination`;
+  `Ports: ${range.low}–${range.high} less ${numberText(reserved)} reserved and ${numberText(taken)} of listening and bound sockets: ${numberText(usable)} for connect() to each destination`;
 
 const limitLine = (limit: UsedLimit): string => {
   const { used, capacity } = limit;

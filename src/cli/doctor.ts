@@ -1,5 +1,6 @@
 import { CannotHereError } from './cannot-here.ts';
 import type { Diagnosis } from './doctor-diagnosis.ts';
+import type { ObserveOptions } from './doctor-observe.ts';
 import { InputError } from './read-budgets.ts';
 
 export interface DoctorCommandOptions {
@@ -22,16 +23,13 @@ const parseTop = ({ top, all }: DoctorCommandOptions): number => {
 };
 
 /** What calls libc and what reads /proc is loaded for this command alone. */
-const diagnosed = async (
-  options: DoctorCommandOptions,
-  { mostDestinations, signal }: { readonly mostDestinations: number; readonly signal: AbortSignal },
-): Promise<Diagnosis> => {
+const diagnosed = async (options: DoctorCommandOptions, looking: ObserveOptions): Promise<Diagnosis> => {
   if (process.platform !== 'linux') throw new CannotHereError(`the doctor needs Linux; this is ${process.platform}`);
   const { explainedFor, findTarget } = await import('./doctor-target.ts');
   const { observe } = await import('./doctor-observe.ts');
   const { diagnose } = await import('./doctor-diagnosis.ts');
   try {
-    return diagnose(await observe(findTarget(options), { mostDestinations, signal }));
+    return diagnose(await observe(findTarget(options), looking));
   } catch (error) {
     throw explainedFor(options, error);
   }

@@ -1,9 +1,10 @@
 import { endianness } from 'node:os';
 
+import { INET_DIAG_MSG_BYTES } from './inet-diag-message.ts';
 import { LinuxError, linuxErrorForErrno } from './linux-error.ts';
 import { askSockDiag } from './sock-diag-socket.ts';
 import { type PortRange, readSysctl } from './sysctls.ts';
-import { INET_DIAG_MSG_BYTES, type TcpSockets, TcpTally } from './tcp-sockets.ts';
+import { type TcpSockets, TcpTally } from './tcp-sockets.ts';
 
 // linux/netlink.h
 const HEADER_BYTES = 16;

@@ -1,6 +1,12 @@
-import { SocketAddress } from 'node:net';
-import { endianness } from 'node:os';
-
+import {
+  addressText,
+  localAddressAt,
+  localPortAt,
+  receiveQueueAt,
+  sendQueueAt,
+  stateAt,
+  writeTupleKey,
+} from './inet-diag-message.ts';
 import type { PortRange } from './sysctls.ts';
 import { TcpTuples } from './tcp-tuples.ts';
 
@@ -80,14 +86,6 @@ interface ListenerTally {
   waiting: number;
 }
 
-/** struct inet_diag_msg (linux/inet_diag.h): offsets from its start. Ports and addresses are in network order. */
-const OFFSET = { family: 0, state: 1, port: 4, remotePort: 6, local: 8, remote: 24, receive: 56, send: 60 } as const;
-export const INET_DIAG_MSG_BYTES = 72;
-
-const isLittleEndian = endianness() === 'LE';
-const AF_INET = 2;
-const V4_MAPPED = 0xffff;
-
 /**
  * Counts sockets as the kernel tells them, and makes no object for any but a new listener. The kernel tells listeners first
  * (inet_diag_dump_icsk, net/ipv4/inet_diag.c), so a connection whose local port listens is one that was accepted.
@@ -112,8 +110,8 @@ export class TcpTally {
 
   /** One struct inet_diag_msg, whole, at `start`. */
   add(view: DataView, start: number): void {
-    const state = view.getUint8(start + OFFSET.state) & (STATES - 1);
-    const port = view.getUint16(start + OFFSET.port);
+    const state = stateAt(view, start) & (STATES - 1);
+    const port = localPortAt(view, start);
     this.#states[state] = (this.#states[state] ?? 0) + 1;
     if (state === LISTEN) this.#addListener(view, start, port);
     else if (state === BOUND) this.#isTaken[port] = 1;
@@ -142,21 +140,21 @@ export class TcpTally {
     const key = `${address} ${port}`;
     const listener = this.#listeners.get(key) ?? { address, port, sockets: 0, backlog: Infinity, waiting: 0 };
     listener.sockets += 1;
-    listener.waiting = Math.max(listener.waiting, view.getUint32(start + OFFSET.receive, isLittleEndian));
-    listener.backlog = Math.min(listener.backlog, view.getUint32(start + OFFSET.send, isLittleEndian));
+    listener.waiting = Math.max(listener.waiting, receiveQueueAt(view, start));
+    listener.backlog = Math.min(listener.backlog, sendQueueAt(view, start));
     this.#listeners.set(key, listener);
     this.#isTaken[port] = 1;
     this.#isListening[port] = 1;
   }
 
   #addConnection(view: DataView, start: number, { state, port }: { readonly state: number; readonly port: number }) {
-    this.#receiveQueueBytes += view.getUint32(start + OFFSET.receive, isLittleEndian);
-    this.#sendQueueBytes += view.getUint32(start + OFFSET.send, isLittleEndian);
+    this.#receiveQueueBytes += receiveQueueAt(view, start);
+    this.#sendQueueBytes += sendQueueAt(view, start);
     if (this.#isListening[port] === 1) {
       if (state === ESTABLISHED) this.#accepted[port] = (this.#accepted[port] ?? 0) + 1;
       return;
     }
-    writeKey(this.#tuples.key, view, start);
+    writeTupleKey(this.#tuples.key, view, start);
     if (port < this.#range.low || port > this.#range.high) {
       this.#tuples.count('outside');
       return;
@@ -202,43 +200,8 @@ export class TcpTally {
   }
 }
 
-/** The words of an address as text: 0x0000ffff, 0x0a000005 is "10.0.0.5". */
-export function addressText(words: Uint32Array): string {
-  const [first = 0, second = 0, third = 0, last = 0] = words;
-  if (first === 0 && second === 0 && third === V4_MAPPED)
-    return [24, 16, 8, 0].map((shift) => (last >>> shift) & 255).join('.');
-  const groups = [...words].flatMap((word) => [word >>> 16, word & 0xffff]);
-  return new SocketAddress({ address: groups.map((group) => group.toString(16)).join(':'), family: 'ipv6' }).address;
-}
-
 function indicesOf(marks: Uint8Array): readonly number[] {
   const found: number[] = [];
   for (let at = marks.indexOf(1); at >= 0; at = marks.indexOf(1, at + 1)) found.push(at);
   return found;
-}
-
-function localAddressAt(view: DataView, start: number): Uint32Array {
-  const words = new Uint32Array(4);
-  writeAddress(words, 0, { view, at: start + OFFSET.local, isV4: view.getUint8(start + OFFSET.family) === AF_INET });
-  return words;
-}
-
-function writeKey(key: Uint32Array, view: DataView, start: number): void {
-  const isV4 = view.getUint8(start + OFFSET.family) === AF_INET;
-  writeAddress(key, 0, { view, at: start + OFFSET.local, isV4 });
-  writeAddress(key, 4, { view, at: start + OFFSET.remote, isV4 });
-  key[8] = view.getUint16(start + OFFSET.remotePort);
-}
-
-interface AddressPlace {
-  readonly view: DataView;
-  readonly at: number;
-  readonly isV4: boolean;
-}
-
-function writeAddress(into: Uint32Array, word: number, { view, at, isV4 }: AddressPlace): void {
-  into[word] = isV4 ? 0 : view.getUint32(at);
-  into[word + 1] = isV4 ? 0 : view.getUint32(at + 4);
-  into[word + 2] = isV4 ? V4_MAPPED : view.getUint32(at + 8);
-  into[word + 3] = view.getUint32(isV4 ? at : at + 12);
 }

@@ -1,7 +1,5 @@
-/** Words of an address in host order; an IPv4 one is mapped into IPv6 (RFC 4291, 2.5.5.2), so both have one form. */
-const ADDRESS_WORDS = 4;
-/** Local address, remote address, remote port. */
-const KEY_WORDS = 2 * ADDRESS_WORDS + 1;
+import { ADDRESS_WORDS, TUPLE_KEY_WORDS as KEY_WORDS } from './inet-diag-message.ts';
+
 const PORT_WORD = KEY_WORDS - 1;
 const FIRST_CAPACITY = 1024;
 

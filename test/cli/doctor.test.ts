@@ -167,17 +167,17 @@ it('without a target it is this machine, with the descriptors of every process',
   });
 });
 
-describe('an ordinary user', () => {
-  const asUser = (...args: readonly string[]) =>
-    spawnSync(
-      'setpriv',
-      ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program, 'doctor', ...args],
-      {
-        encoding: 'utf8',
-        cwd: '/',
-      },
-    );
+const asUser = (...args: readonly string[]) =>
+  spawnSync(
+    'setpriv',
+    ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, program, 'doctor', ...args],
+    {
+      encoding: 'utf8',
+      cwd: '/',
+    },
+  );
 
+describe('an ordinary user', () => {
   it('gets the sockets of his own namespace', () => {
     const { status, stdout } = asUser('-o', 'json');
     expect(status).toBe(0);

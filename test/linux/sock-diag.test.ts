@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { addressText } from '../../src/linux/inet-diag-message.ts';
 import { LinuxError } from '../../src/linux/linux-error.ts';
 import { addSockets, readTcpSockets } from '../../src/linux/sock-diag.ts';
-import { addressText, type TcpSockets, TcpTally } from '../../src/linux/tcp-sockets.ts';
+import { type TcpSockets, TcpTally } from '../../src/linux/tcp-sockets.ts';
 import {
   BOUND,
   datagram,
@@ -178,20 +179,20 @@ test('sockets are counted the same, whichever way they are cut into datagrams', 
   );
 });
 
+async function listening(backlog: number): Promise<Server> {
+  const server = createServer();
+  server.listen({ port: 0, host: '127.0.0.1', backlog });
+  await once(server, 'listening');
+  return server;
+}
+
+async function connected(to: number): Promise<Socket> {
+  const client = connect(to, '127.0.0.1');
+  await once(client, 'connect');
+  return client;
+}
+
 describe('the sockets of this namespace', () => {
-  async function listening(backlog: number): Promise<Server> {
-    const server = createServer();
-    server.listen({ port: 0, host: '127.0.0.1', backlog });
-    await once(server, 'listening');
-    return server;
-  }
-
-  async function connected(to: number): Promise<Socket> {
-    const client = connect(to, '127.0.0.1');
-    await once(client, 'connect');
-    return client;
-  }
-
   test('are a listener with its backlog and what it accepted, and the ports of its clients', async () => {
     const server = await listening(77);
     const { port: to } = server.address() as AddressInfo;
