@@ -45,7 +45,7 @@ const nearNotes = ({ limits }: Judged): readonly DoctorNote[] => {
   const near = limits.filter((limit) => limit.limit !== 'AcceptQueue' && limit.kind !== 'UpperBound' && isNear(limit));
   return [...Map.groupBy(near, ({ limit }) => limit).values()].flatMap(([fullest, ...others]) => {
     if (fullest === undefined) return [];
-    const more = others.length === 0 ? '' : `; and ${numberText(others.length)} more are nearly full`;
+    const more = others.length === 0 ? '' : `; and ${numberText(others.length)} more like it`;
     return [wrong('LimitNear', `${useText(fullest)}${more}`)];
   });
 };
