@@ -27,7 +27,7 @@ const STATES_OFFSET = 52;
 const ALL_STATES = 0x3ffe;
 
 /** A dump of all TCP sockets, both families, all states, no extensions. */
-export function tcpDumpRequest(): Uint8Array {
+function tcpDumpRequest(): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + INET_DIAG_REQ_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, isLittleEndian);

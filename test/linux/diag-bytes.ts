@@ -9,7 +9,11 @@ export interface DiagSocket {
   readonly send: number;
 }
 
-export const [ESTABLISHED, TIME_WAIT, BOUND, LISTEN] = [1, 6, 7, 10] as const;
+// include/net/tcp_states.h
+const ESTABLISHED = 1;
+export const TIME_WAIT = 6;
+export const BOUND = 7;
+export const LISTEN = 10;
 
 export const socket = (changes: Partial<DiagSocket> = {}): DiagSocket => ({
   state: ESTABLISHED,

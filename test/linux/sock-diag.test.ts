@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { release } from 'node:os';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
@@ -7,6 +8,7 @@ import { addressText } from '../../src/linux/inet-diag-message.ts';
 import { LinuxError } from '../../src/linux/linux-error.ts';
 import { addSockets, readTcpSockets } from '../../src/linux/sock-diag.ts';
 import { type TcpSockets, TcpTally } from '../../src/linux/tcp-sockets.ts';
+import { loadSocketCalls, newSocketAddress, writeSocketAddress } from '../../src/prove/socket-calls.ts';
 import {
   BOUND,
   datagram,
@@ -59,11 +61,11 @@ describe('the tally', () => {
   });
 
   test('keeps what a listener accepted out of the ports, and the fullest queue of those that share a port', () => {
-    const listening = { state: LISTEN, local: any, remote: any, remotePort: 0 };
+    const waiting = { state: LISTEN, local: any, remote: any, remotePort: 0 };
     const { listeners, destinations, takenPorts } = told([
-      port(8080, { ...listening, receive: 3, send: 128 }),
-      port(8080, { ...listening, receive: 9, send: 64 }),
-      port(40_050, { ...listening, receive: 0, send: 4096 }),
+      port(8080, { ...waiting, receive: 3, send: 128 }),
+      port(8080, { ...waiting, receive: 9, send: 64 }),
+      port(40_050, { ...waiting, receive: 0, send: 4096 }),
       port(8080, { remotePort: 51_000 }),
       port(40_050, { remotePort: 51_001 }),
       port(40_050, { remotePort: 51_001, state: TIME_WAIT }),
@@ -179,9 +181,9 @@ test('sockets are counted the same, whichever way they are cut into datagrams', 
   );
 });
 
-async function listening(backlog: number): Promise<Server> {
+async function listening(backlog: number, host = '127.0.0.1'): Promise<Server> {
   const server = createServer();
-  server.listen({ port: 0, host: '127.0.0.1', backlog });
+  server.listen({ port: 0, host, backlog });
   await once(server, 'listening');
   return server;
 }
@@ -190,6 +192,11 @@ async function connected(to: number): Promise<Socket> {
   const client = connect(to, '127.0.0.1');
   await once(client, 'connect');
   return client;
+}
+
+function kernelBefore(major: number, minor: number): boolean {
+  const [ownMajor = 0, ownMinor = 0] = release().split('.').map(Number);
+  return ownMajor < major || (ownMajor === major && ownMinor < minor);
 }
 
 describe('the sockets of this namespace', () => {
@@ -207,5 +214,26 @@ describe('the sockets of this namespace', () => {
       expect.objectContaining({ localAddress: '127.0.0.1', address: '127.0.0.1', port: to, established: 5 }),
     );
     expect(states.established).toBeGreaterThanOrEqual(10);
+  });
+
+  test('of a listener for IPv6 and IPv4 are connections by IPv4', async () => {
+    const server = await listening(9, '::');
+    const { port: to } = server.address() as AddressInfo;
+    const client = await connected(to);
+    const { listeners, destinations } = readTcpSockets(Infinity);
+    client.destroy();
+    server.close();
+    expect(listeners).toContainEqual(expect.objectContaining({ address: '::', port: to, backlog: 9, connections: 1 }));
+    expect(destinations).toContainEqual(expect.objectContaining({ address: '127.0.0.1', port: to, established: 1 }));
+  });
+
+  test.skipIf(kernelBefore(6, 8))('are those too that are only bound', () => {
+    const calls = loadSocketCalls();
+    const fd = calls.openSocket();
+    expect(calls.bind(fd, writeSocketAddress(newSocketAddress(), 0x7f00_0001, 29_999))).toBe(0);
+    const { takenPorts, states } = readTcpSockets(1);
+    calls.close(fd);
+    expect(takenPorts).toContain(29_999);
+    expect(states.bound).toBeGreaterThanOrEqual(1);
   });
 });
