@@ -173,7 +173,7 @@ const readingNotes = ({ processes, unreadableProcesses, sockets, target }: Obser
     ? [
         remark(
           'ProcessesUnreadable',
-          `${numberText(unreadableProcesses)} processes ended meanwhile or may not be looked at: root sees all`,
+          `${numberText(unreadableProcesses)} processes may not be looked at: root sees all`,
         ),
       ]
     : []),

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { LinuxError } from '../linux/linux-error.ts';
+import { linuxErrorFrom } from '../linux/linux-error.ts';
 import {
   type DescriptorCount,
   descendantsOf,
@@ -30,24 +30,28 @@ const kernelThreadParent = 2;
 const isKernelThread = ({ pid, parentPid }: ProcessEntry): boolean =>
   pid === kernelThreadParent || parentPid === kernelThreadParent;
 
-const isInNamespace = (pid: number, inode: number): boolean | undefined => {
+/** What a process that has ended says is nothing, what this user may not look at is "Unreadable". */
+const lookAt = <T>(pid: number, look: () => T): T | 'Unreadable' | undefined => {
   try {
-    return statSync(`/proc/${pid}/ns/net`).ino === inode;
-  } catch {
-    return undefined;
-  }
-};
-
-/** undefined: it ended meanwhile, or this user may not look. */
-const useOf = (pid: number): ProcessUse | undefined => {
-  try {
-    const command = readProcessFile(pid, 'comm').trim();
-    return { pid, command, ...readDescriptorCount(pid), ...readNofile(pid) };
+    return look();
   } catch (error) {
-    if (error instanceof LinuxError) return undefined;
+    const call = { syscall: 'stat', attempt: `look at process ${pid}`, kinds: { ENOENT: 'Gone' } } as const;
+    const { kind } = linuxErrorFrom(error, call);
+    if (kind === 'Gone') return undefined;
+    if (kind === 'NotPermitted') return 'Unreadable';
     throw error;
   }
 };
+
+const isInside = ({ kind, netnsInode }: Target, pid: number): boolean =>
+  kind !== 'Namespace' || statSync(`/proc/${pid}/ns/net`).ino === netnsInode;
+
+const useOf = (pid: number): ProcessUse => ({
+  pid,
+  command: readProcessFile(pid, 'comm').trim(),
+  ...readDescriptorCount(pid),
+  ...readNofile(pid),
+});
 
 const entriesFor = async (target: Target, signal: AbortSignal): Promise<readonly ProcessEntry[]> => {
   const table = await readProcessTable({ signal });
@@ -60,10 +64,9 @@ export const readProcessUses = async (target: Target, signal: AbortSignal): Prom
   const processes: ProcessUse[] = [];
   let unreadable = 0;
   for (const { pid } of await entriesFor(target, signal)) {
-    const isInside = target.kind !== 'Namespace' || isInNamespace(pid, target.netnsInode);
-    const use = isInside === true ? useOf(pid) : undefined;
-    if (isInside === undefined || (isInside && use === undefined)) unreadable += 1;
-    if (use !== undefined && use.descriptors > 0) processes.push(use);
+    const use = lookAt(pid, () => (isInside(target, pid) ? useOf(pid) : undefined));
+    if (use === 'Unreadable') unreadable += 1;
+    else if (use !== undefined && use.descriptors > 0) processes.push(use);
   }
   return { processes: processes.toSorted((a, b) => b.descriptors / b.soft - a.descriptors / a.soft), unreadable };
 };

@@ -143,6 +143,13 @@ describe('the ports for connect()', () => {
   });
 });
 
+it('an accept queue takes one more than the backlog', () => {
+  const { limits } = diagnose(
+    observation({ sockets: sockets({ listeners: [listener({ backlog: 128, waiting: 29 })] }) }),
+  );
+  expect(limits.find(({ limit }) => limit === 'AcceptQueue')).toMatchObject({ used: 29, capacity: 129, left: 100 });
+});
+
 describe('the notes', () => {
   const overflowed = { listenOverflows: 40, listenDrops: 41 };
   it.each([
@@ -201,7 +208,7 @@ describe('the notes', () => {
       changes: { processes: [gateway({ exactness: 'UpperBound' as const })] },
       said: 'at most what is shown',
     },
-    { kind: 'ProcessesUnreadable', changes: { unreadableProcesses: 3 }, said: '3 processes' },
+    { kind: 'ProcessesUnreadable', changes: { unreadableProcesses: 3 }, said: '3 processes may not be looked at' },
     { kind: 'SocketsChanged', changes: { sockets: sockets({ wasInterrupted: true }) }, said: 'some may be missing' },
   ])('say $kind: $said', ({ kind, changes, said }) => {
     const { notes } = diagnose(observation(changes));
