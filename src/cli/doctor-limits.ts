@@ -109,7 +109,7 @@ export const descriptorLimit = (process: ProcessUse): UsedLimit =>
     scope: 'Process',
     subject: processText(process),
     unit: 'descriptors',
-    kind: process.exactness === 'Exact' ? 'Count' : 'UpperBound',
+    kind: process.exactness === 'UpperBound' ? 'UpperBound' : 'Count',
     used: process.descriptors,
     capacity: process.soft,
   });

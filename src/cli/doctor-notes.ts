@@ -22,7 +22,7 @@ export type NoteKind =
   | 'OrphansNear'
   | 'PortCliff'
   | 'BoundEarly'
-  | 'DescriptorsUpperBound'
+  | 'DescriptorsInexact'
   | 'ProcessesUnreadable'
   | 'SocketsChanged'
   | 'OtherNamespaces';
@@ -161,11 +161,11 @@ const earlyNotes = ({ sockets }: Observation, { ports }: Judged): readonly Docto
     : [];
 
 const readingNotes = ({ processes, unreadableProcesses, sockets, target }: Observation): readonly DoctorNote[] => [
-  ...(processes.some(({ exactness }) => exactness === 'UpperBound')
+  ...(processes.some(({ exactness }) => exactness !== 'Exact')
     ? [
         remark(
-          'DescriptorsUpperBound',
-          'this kernel (before 6.2) tells the size of a descriptor table, not how much of it is used: descriptors are at most what is shown',
+          'DescriptorsInexact',
+          'this kernel (before 6.2) tells the size of a descriptor table, not how much of it is used: where that is less than half of the limit it is what is shown, else an estimate from 256 descriptors',
         ),
       ]
     : []),

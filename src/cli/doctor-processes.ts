@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { sampleDescriptors } from '../linux/descriptor-sample.ts';
 import { linuxErrorFrom } from '../linux/linux-error.ts';
 import {
   type DescriptorCount,
@@ -12,9 +13,12 @@ import { readNofile } from '../linux/rlimits.ts';
 import type { Target } from './doctor-target.ts';
 
 /** The descriptors of one process and its RLIMIT_NOFILE. */
-export interface ProcessUse extends DescriptorCount {
+export interface ProcessUse {
   readonly pid: number;
   readonly command: string;
+  readonly descriptors: number;
+  /** UpperBound, Estimate: a kernel before 6.2, which does not tell the number. */
+  readonly exactness: DescriptorCount['exactness'] | 'Estimate';
   readonly soft: number;
   readonly hard: number;
 }
@@ -46,12 +50,21 @@ const lookAt = <T>(pid: number, look: () => T): T | 'Unreadable' | undefined => 
 const isInside = ({ kind, netnsInode }: Target, pid: number): boolean =>
   kind !== 'Namespace' || statSync(`/proc/${pid}/ns/net`).ino === netnsInode;
 
-const useOf = (pid: number): ProcessUse => ({
-  pid,
-  command: readProcessFile(pid, 'comm').trim(),
-  ...readDescriptorCount(pid),
-  ...readNofile(pid),
-});
+/** A table that is smaller than half of the limit says enough; else its descriptors are estimated. */
+export const countedDescriptors = (
+  counted: DescriptorCount,
+  soft: number,
+  sample: (slots: number) => number,
+): Pick<ProcessUse, 'descriptors' | 'exactness'> =>
+  counted.exactness === 'Exact' || counted.descriptors < soft / 2
+    ? counted
+    : { descriptors: sample(counted.descriptors), exactness: 'Estimate' };
+
+const useOf = (pid: number): ProcessUse => {
+  const nofile = readNofile(pid);
+  const counted = countedDescriptors(readDescriptorCount(pid), nofile.soft, (slots) => sampleDescriptors(pid, slots));
+  return { pid, command: readProcessFile(pid, 'comm').trim(), ...counted, ...nofile };
+};
 
 const entriesFor = async (target: Target, signal: AbortSignal): Promise<readonly ProcessEntry[]> => {
   const table = await readProcessTable({ signal });

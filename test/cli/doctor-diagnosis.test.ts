@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { bindingAmong, diagnose } from '../../src/cli/doctor-diagnosis.ts';
+import { countedDescriptors } from '../../src/cli/doctor-processes.ts';
 import { usedLimit } from '../../src/cli/doctor-limits.ts';
 import { doctorText, headline } from '../../src/cli/doctor-text.ts';
 import { destination, gateway, listener, observation, sockets, states, withSettings } from './observations.ts';
@@ -95,6 +96,16 @@ describe('what binds first', () => {
         expect(binding === null).toBe(rows.every(({ used }) => used === 0));
       }),
     );
+  });
+});
+
+describe('the descriptors of a process', () => {
+  it.each([
+    { told: { descriptors: 1000, exactness: 'Exact' }, counted: { descriptors: 1000, exactness: 'Exact' } },
+    { told: { descriptors: 256, exactness: 'UpperBound' }, counted: { descriptors: 256, exactness: 'UpperBound' } },
+    { told: { descriptors: 1024, exactness: 'UpperBound' }, counted: { descriptors: 900, exactness: 'Estimate' } },
+  ] as const)('of a limit of 1,024 told as $told are $counted', ({ told, counted }) => {
+    expect(countedDescriptors(told, 1024, () => 900)).toEqual(counted);
   });
 });
 
@@ -204,9 +215,9 @@ describe('the notes', () => {
       said: 'no two of 9,000 connections to 20 destinations have the same port',
     },
     {
-      kind: 'DescriptorsUpperBound',
+      kind: 'DescriptorsInexact',
       changes: { processes: [gateway({ exactness: 'UpperBound' as const })] },
-      said: 'at most what is shown',
+      said: 'an estimate from 256 descriptors',
     },
     { kind: 'ProcessesUnreadable', changes: { unreadableProcesses: 3 }, said: '3 processes may not be looked at' },
     { kind: 'SocketsChanged', changes: { sockets: sockets({ wasInterrupted: true }) }, said: 'some may be missing' },
