@@ -34,16 +34,13 @@ const kernelThreadParent = 2;
 const isKernelThread = ({ pid, parentPid }: ProcessEntry): boolean =>
   pid === kernelThreadParent || parentPid === kernelThreadParent;
 
-/** What a process that has ended says is nothing, what this user may not look at is "Unreadable". */
+/** What this user may not look at is "Unreadable"; a process that ends meanwhile says nothing, or half of it. */
 const lookAt = <T>(pid: number, look: () => T): T | 'Unreadable' | undefined => {
   try {
     return look();
   } catch (error) {
-    const call = { syscall: 'stat', attempt: `look at process ${pid}`, kinds: { ENOENT: 'Gone' } } as const;
-    const { kind } = linuxErrorFrom(error, call);
-    if (kind === 'Gone') return undefined;
-    if (kind === 'NotPermitted') return 'Unreadable';
-    throw error;
+    const { kind } = linuxErrorFrom(error, { syscall: 'stat', attempt: `look at process ${pid}` });
+    return kind === 'NotPermitted' ? 'Unreadable' : undefined;
   }
 };
 

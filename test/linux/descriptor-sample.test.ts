@@ -30,11 +30,11 @@ describe('the descriptors of this process', () => {
 
 test('those of a shell are counted', async () => {
   await using shell = await startShell('');
-  expect(sampleDescriptors(shell.pid, 64)).toBe(readDescriptorCount(shell.pid).descriptors);
+  expect(sampleDescriptors(shell.pid, 256)).toBe(readDescriptorCount(shell.pid).descriptors);
 });
 
 test('what has ended has none', async () => {
   const shell = await startShell('');
   await shell[Symbol.asyncDispose]();
-  expect(sampleDescriptors(shell.pid, 64)).toBe(0);
+  expect(sampleDescriptors(shell.pid, 256)).toBe(0);
 });
