@@ -3,7 +3,7 @@ import { numberText } from '../planner/explain.ts';
 import { areBoundEarly, endpointText, type PortUse, portsUsedTo, type UsedLimit } from './doctor-limits.ts';
 import type { Observation } from './doctor-observe.ts';
 import { settingNumber } from './doctor-tables.ts';
-import { useText } from './doctor-wording.ts';
+import { percentText, useText } from './doctor-wording.ts';
 
 /** Wrong: it loses connections now, or will soon. Remark: what one should know to read the numbers. */
 export interface DoctorNote {
@@ -46,7 +46,7 @@ const nearNotes = ({ limits }: Judged): readonly DoctorNote[] => {
   return [...Map.groupBy(near, ({ limit }) => limit).values()].flatMap(([fullest, ...others]) => {
     if (fullest === undefined) return [];
     const more = others.length === 0 ? '' : `; and ${numberText(others.length)} more like it`;
-    return [wrong('LimitNear', `${useText(fullest)}${more}`)];
+    return [wrong('LimitNear', `${percentText(fullest)} used: ${useText(fullest)}${more}`)];
   });
 };
 

@@ -3,7 +3,7 @@ import type { TcpListener } from '../linux/tcp-sockets.ts';
 import type { Diagnosis } from './doctor-diagnosis.ts';
 import { endpointText, processText, type UsedLimit } from './doctor-limits.ts';
 import type { DoctorNote } from './doctor-notes.ts';
-import { shareOf, shareText, useText } from './doctor-wording.ts';
+import { percentText, shareOf, shareText, useText } from './doctor-wording.ts';
 import { barText } from './plan-text.ts';
 
 /** The diagnosis for people: what binds first, what is wrong, then the tables with at most so many rows each. */
@@ -54,7 +54,7 @@ const limitLine = (limit: UsedLimit): string => {
     used === null || capacity === null ? { capacity: undefined, needed: 0 } : { capacity, needed: used },
   );
   const left = limit.left === null ? '?' : numberText(limit.left);
-  return `  ${bar} ${`${Math.floor(shareOf(limit) * 100)} %`.padStart(5)} ${left.padStart(10)} left  ${shareText(limit)}`;
+  return `  ${bar} ${percentText(limit).padStart(5)} ${left.padStart(10)} left  ${shareText(limit)}`;
 };
 
 const isQueue = ({ limit }: UsedLimit): boolean => limit === 'AcceptQueue';

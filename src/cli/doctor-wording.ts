@@ -5,6 +5,9 @@ import type { UsedLimit } from './doctor-limits.ts';
 export const shareOf = ({ used, capacity }: UsedLimit): number =>
   used === null || capacity === null ? 0 : used / Math.max(1, capacity);
 
+/** "85 %", rounded down: 100 % is full. */
+export const percentText = (limit: UsedLimit): string => `${Math.floor(shareOf(limit) * 100)} %`;
+
 /** Where a limit is, behind its number: "to 10.0.0.5:9092", "in process 4711 (gateway)". */
 const placeText = ({ limit, subject, scope }: UsedLimit): string => {
   if (limit === 'net.ipv4.ip_local_port_range') return `to ${subject}`;

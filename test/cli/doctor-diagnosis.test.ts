@@ -167,7 +167,7 @@ describe('the notes', () => {
     {
       kind: 'LimitNear',
       changes: { sockets: sockets({ destinations: [to(24_100), to(23_000, '10.0.0.6')] }) },
-      said: '24,100 of 28,232 ports to 10.0.0.5:9092; 4,132 left; and 1 more like it',
+      said: '85 % used: 24,100 of 28,232 ports to 10.0.0.5:9092; 4,132 left; and 1 more like it',
     },
     {
       kind: 'PortCliff',
