@@ -4,6 +4,8 @@ import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
+import { CannotHereError } from './cannot-here.ts';
+import { type DoctorCommandOptions, examine } from './doctor.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
 import { runtimePid } from './node.ts';
 import { planPage } from './page/plan-page.ts';
@@ -88,6 +90,15 @@ const proveOutcome = async (
   return { status, stdout, stderr: '' };
 };
 
+const doctorOutcome = async (
+  options: DoctorCommandOptions & { readonly output: Format },
+  { signal }: Terminal,
+): Promise<Outcome> => {
+  const { object, text } = await examine(options, signal);
+  const stdout = options.output === 'text' ? `${text}\n` : printed(object, options.output);
+  return { status: exitStatus.done, stdout, stderr: '' };
+};
+
 const outputOption = (formats: readonly Format[], initial: Format): Option =>
   new Option('-o, --output <format>', 'how to print').choices(formats).default(initial);
 
@@ -119,6 +130,23 @@ const addProveCommand = (
     .action(run);
 };
 
+const addDoctorCommand = (
+  program: Command,
+  run: (options: Parameters<typeof doctorOutcome>[0]) => Promise<void>,
+): void => {
+  program
+    .command('doctor')
+    .description(
+      'what is set and used on this machine, of a process or in a network namespace, and how many more connections fit before which limit; exit status 4 when this machine cannot',
+    )
+    .option('--pid <pid>', 'a process and all below it, and the network namespace that it is in')
+    .option('--netns <namespace>', 'a network namespace: a path, or its name for ip-netns')
+    .option('--top <rows>', 'rows of each table', '10')
+    .option('--all', 'all rows')
+    .addOption(outputOption(['text', 'json', 'yaml'], 'text'))
+    .action(run);
+};
+
 const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command => {
   const program = new Command('connection-budget')
     .description('Plans, explains and proves the TCP connections that a pod must hold. Needs no cluster.')
@@ -135,6 +163,7 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
     run: async (options) => finish(await planOutcome(options, explainText)),
   });
   addProveCommand(program, async (options) => finish(await proveOutcome(options, terminal)));
+  addDoctorCommand(program, async (options) => finish(await doctorOutcome(options, terminal)));
   program
     .command('node')
     .description('the limits of the machine that it runs on, for plan --node')
@@ -144,7 +173,8 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
 };
 
 const failureOf = (error: unknown, help: string): Outcome => {
-  if (isImpossibleHere(error)) return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
+  if (isImpossibleHere(error) || error instanceof CannotHereError)
+    return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
   if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'commander.helpDisplayed' || code === 'commander.help')
