@@ -2,22 +2,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { type ConnectionBudget, parseConnectionBudget } from '../api/budget-object.ts';
 import { demandFor } from '../api/demand.ts';
 import type { PodManifest } from '../api/observed-pod.ts';
-import { encodeAnnotation, type PlanSection } from '../api/pod-annotation.ts';
-import { podPlanFor } from '../api/plan-section.ts';
 import { winningBudget } from '../api/selector.ts';
 import { type Violation, violationReason, violationText } from '../api/violations.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { Admission, AdmissionRequest } from './admission-review.ts';
-import { podPatchFor } from './pod-patch.ts';
+import { planPod, type PlanPod, type Signer } from './plan-pod.ts';
+import { readingOf } from './pod-reading.ts';
 import type { Surroundings } from './surroundings.ts';
-import { bindingWarnings, namespaceWarnings, podWarnings } from './warnings.ts';
+import { bindingWarnings, namespaceWarnings } from './warnings.ts';
 
 /** The decisions of the webhook: value in, value out. A dry run is answered like any other request. */
-
-export interface Signer {
-  readonly keyId: string;
-  readonly sign: (section: PlanSection, namespace: string) => Buffer;
-}
 
 const allowed: Admission = { result: 'Allowed', warnings: [] };
 
@@ -28,29 +22,33 @@ const isLeftAlone = ({ metadata, spec }: PodManifest): boolean =>
 /** The documented type of what the rule in the webhook's configuration sends; the API server has decoded it. */
 const podOf = ({ object }: AdmissionRequest): PodManifest => object ?? {};
 
-/** Namespace labels that nobody has seen: the webhook is only asked for namespaces that are labelled. */
-const definedLabels = (labels: ReturnType<Surroundings['namespaceLabels']>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(labels ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined));
-
-export const admitPod = (request: AdmissionRequest, surroundings: Surroundings, signer: Signer): Admission => {
-  const pod = podOf(request);
-  const { namespace } = request;
-  const budget = winningBudget(surroundings.budgetsIn(namespace), pod.metadata?.labels ?? {});
-  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return allowed;
-  if (budget === undefined || budget.spec.updatePolicy.mode === 'Off') return allowed;
-  const podPlan = podPlanFor({
-    budget,
-    pod,
-    namespaceLabels: definedLabels(surroundings.namespaceLabels(namespace)),
-    observed: surroundings.observedFor(budget),
-    node: surroundings.nodeFactsFor(budget),
-    keyId: signer.keyId,
-  });
-  const annotation = encodeAnnotation(podPlan.section, signer.sign(podPlan.section, namespace));
-  const patch = podPatchFor(pod, { sysctls: podPlan.kubeletSysctls, annotation });
-  const warnings = podWarnings(budget, podPlan);
-  return patch.length === 0 ? { result: 'Allowed', warnings } : { result: 'Patched', patch, warnings };
+/** undefined: the pod is nobody's, or its budget only plans. */
+const budgetFor = (request: AdmissionRequest, pod: PodManifest, budgets: readonly ConnectionBudget[]) => {
+  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return undefined;
+  const budget = winningBudget(budgets, pod.metadata?.labels ?? {});
+  return budget?.spec.updatePolicy.mode === 'Off' ? undefined : budget;
 };
+
+export type AdmitPod = (request: AdmissionRequest, surroundings: Surroundings, signer: Signer) => Admission;
+
+/** Chooses the budget; `plan` answers from the pod's reading alone. */
+export const admitPodBy =
+  (plan: PlanPod): AdmitPod =>
+  (request, surroundings, signer) => {
+    const pod = podOf(request);
+    const { namespace } = request;
+    const budget = budgetFor(request, pod, surroundings.budgetsIn(namespace));
+    if (budget === undefined) return allowed;
+    return plan(readingOf(pod), {
+      budget,
+      namespaceLabels: surroundings.namespaceLabels(namespace),
+      observed: surroundings.observedFor(budget),
+      node: surroundings.nodeFactsFor(budget),
+      signer,
+    });
+  };
+
+export const admitPod = admitPodBy(planPod);
 
 const specOf = (object: unknown): unknown =>
   typeof object === 'object' && object !== null ? Reflect.get(object, 'spec') : undefined;
