@@ -14,7 +14,10 @@ export interface Signer {
   readonly sign: (section: PlanSection, namespace: string) => Buffer;
 }
 
-/** What the answer for a pod rests on besides the pod: values that stay the very same until something changes. */
+/**
+ * What the answer for a pod rests on besides the pod. The budget is known by its uid and generation; the rest are values that
+ * stay the very same until something changes.
+ */
 export interface Circumstances {
   readonly budget: ConnectionBudget;
   readonly namespaceLabels: Labels | undefined;
@@ -50,11 +53,7 @@ const mostRemembered = 1024;
 const longestReading = 4096;
 
 const areSame = (a: Circumstances, b: Circumstances): boolean =>
-  a.budget === b.budget &&
-  a.namespaceLabels === b.namespaceLabels &&
-  a.observed === b.observed &&
-  a.node === b.node &&
-  a.signer === b.signer;
+  a.namespaceLabels === b.namespaceLabels && a.observed === b.observed && a.node === b.node && a.signer === b.signer;
 
 /** Pods of one template are read alike, so that each template is planned once until its circumstances change. */
 export const remembering = (plan: PlanPod): PlanPod => {
@@ -62,7 +61,8 @@ export const remembering = (plan: PlanPod): PlanPod => {
   return (reading, circumstances) => {
     const text = JSON.stringify(reading);
     if (text.length > longestReading) return plan(reading, circumstances);
-    const key = `${circumstances.budget.uid} ${text}`;
+    const { uid, generation } = circumstances.budget;
+    const key = `${uid} ${generation} ${text}`;
     const known = remembered.get(key);
     if (known !== undefined && areSame(known.circumstances, circumstances)) return known.admission;
     const admission = plan(reading, circumstances);

@@ -1,0 +1,82 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cpuSecondsOf, type Load, loadWithoutFailure, median } from './measure.ts';
+import type { Setting } from './setting.ts';
+
+/** Pods created through the API server in a namespace that asks our webhook and in one that does not. */
+
+export interface CreationOptions {
+  /** The load generator. */
+  readonly program: string;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly operatorPid: number;
+}
+
+export interface Creations {
+  readonly name: string;
+  readonly perSecond: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  /** Of one creation. */
+  readonly serverCpuMs: number;
+  readonly operatorCpuMs: number;
+}
+
+const kinds = [
+  { name: 'with us', namespace: 'messaging', contains: '"connectionbudget.io/plan"' },
+  { name: 'without', namespace: 'plain', contains: '"uid"' },
+] as const;
+
+const serverPidOf = async ({ server }: Setting): Promise<number> => {
+  const record = JSON.parse(await readFile(join(server.dir, 'run', 'kube-apiserver.json'), 'utf8')) as { pid: number };
+  return record.pid;
+};
+
+const createOnce = async (
+  options: CreationOptions,
+  serverPid: number,
+  load: Load,
+): Promise<Omit<Creations, 'name'>> => {
+  const { program, operatorPid } = options;
+  const cpuSeconds = async () => ({ server: await cpuSecondsOf(serverPid), operator: await cpuSecondsOf(operatorPid) });
+  const before = await cpuSeconds();
+  const { answers, p50Us, p99Us } = await loadWithoutFailure(program, load);
+  const after = await cpuSeconds();
+  const perAnswerMs = (used: number): number => (used * 1000) / answers;
+  return {
+    perSecond: answers / load.seconds,
+    p50Us,
+    p99Us,
+    serverCpuMs: perAnswerMs(after.server - before.server),
+    operatorCpuMs: perAnswerMs(after.operator - before.operator),
+  };
+};
+
+export const createPods = async (options: CreationOptions, setting: Setting): Promise<readonly Creations[]> => {
+  const { server } = setting;
+  const body = join(server.dir, 'pod.json');
+  await writeFile(body, JSON.stringify(setting.pod));
+  const serverPid = await serverPidOf(setting);
+  const { certificateFile, keyFile } = server.identity.kubeletClient;
+  const results = kinds.map(() => [] as Omit<Creations, 'name'>[]);
+  for (let round = 0; round < options.rounds; round += 1) {
+    for (const [index, { namespace, contains }] of kinds.entries()) {
+      const url = `${server.url}/api/v1/namespaces/${namespace}/pods`;
+      const client = { certificate: certificateFile, key: keyFile };
+      const load = { url, body, contains, connections: 16, seconds: options.seconds, client };
+      results[index]?.push(await createOnce(options, serverPid, load));
+    }
+  }
+  return kinds.map(({ name }, index) => {
+    const middle = (field: keyof Omit<Creations, 'name'>) => median((results[index] ?? []).map((one) => one[field]));
+    return {
+      name,
+      perSecond: middle('perSecond'),
+      p50Us: middle('p50Us'),
+      p99Us: middle('p99Us'),
+      serverCpuMs: middle('serverCpuMs'),
+      operatorCpuMs: middle('operatorCpuMs'),
+    };
+  });
+};
