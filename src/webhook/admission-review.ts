@@ -1,4 +1,5 @@
 import type { JsonPatchStep } from '../kube/calls.ts';
+import { textWithoutManagedFields } from './managed-fields.ts';
 
 /** AdmissionReview admission.k8s.io/v1: what the API server asks and what it is answered. */
 
@@ -37,9 +38,9 @@ const reviewOf = (json: unknown): AdmissionRequest | undefined => {
 };
 
 /** undefined: no AdmissionReview v1. */
-export const parseReview = (text: string): AdmissionRequest | undefined => {
+export const parseReview = (body: Buffer): AdmissionRequest | undefined => {
   try {
-    return reviewOf(JSON.parse(text));
+    return reviewOf(JSON.parse(textWithoutManagedFields(body)));
   } catch {
     return undefined;
   }

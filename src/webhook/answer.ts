@@ -49,7 +49,7 @@ const budgets = (request: AdmissionRequest, { surroundings, logger }: AnswerCont
   }
 };
 
-export const answerFor = (path: WebhookPath, body: string, context: AnswerContext): Answer => {
+export const answerFor = (path: WebhookPath, body: Buffer, context: AnswerContext): Answer => {
   const request = parseReview(body);
   if (request === undefined) return { status: 400, body: 'no AdmissionReview v1\n', result: 'Malformed' };
   return path === 'mutate-pods' ? pods(request, context) : budgets(request, context);

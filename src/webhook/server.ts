@@ -89,12 +89,12 @@ const serve = async (
   const answer: Answer =
     body === 'TooLarge'
       ? { status: 413, body: 'too large\n', result: 'TooLarge' }
-      : answerFor(path, body.text, context);
+      : answerFor(path, body, context);
   context.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
   return write(response, answer);
 };
 
-const readBody = (request: IncomingMessage): Promise<{ readonly text: string } | 'TooLarge' | 'Aborted'> =>
+const readBody = (request: IncomingMessage): Promise<Buffer | 'TooLarge' | 'Aborted'> =>
   new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -105,16 +105,10 @@ const readBody = (request: IncomingMessage): Promise<{ readonly text: string } |
         resolve('TooLarge');
       } else chunks.push(chunk);
     });
-    request.on('end', () => resolve({ text: textOf(chunks) }));
+    request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('close', () => resolve('Aborted'));
     request.on('error', () => resolve('Aborted'));
   });
-
-/** Most bodies come in one piece. */
-const textOf = (chunks: readonly Buffer[]): string => {
-  const [first, second] = chunks;
-  return (first !== undefined && second === undefined ? first : Buffer.concat(chunks)).toString('utf8');
-};
 
 const write = (response: ServerResponse, { status, body }: Pick<Answer, 'status' | 'body'>): void => {
   const contentType = status === 200 ? 'application/json' : 'text/plain; charset=utf-8';
