@@ -40,7 +40,9 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
     await client.create(mutating, podsConfiguration(setting.port), call);
     await client.create(validating, budgetsConfiguration(setting.port), call);
     await setting.controller.synced;
-    await startWebhookOf(setting, change);
+    const { webhook, stop } = await startReplica(setting, { metrics: setting.metrics, ...change });
+    setting.webhook = webhook;
+    setting.stopWebhook = stop;
     await client.create(namespaces, { metadata: { name: 'warm', labels: enabled } }, call);
     await until(() => isAskedAbout(setting, 'warm'), true);
   }, 600_000);
@@ -54,17 +56,24 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
 
 export const enabled = { 'connectionbudget.io/enabled': 'true' };
 
-async function startWebhookOf(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<void> {
+export interface Replica {
+  readonly webhook: Webhook;
+  /** As a replica ends: drained. */
+  readonly stop: () => Promise<void>;
+}
+
+/** A webhook of this process, on the setting's port if `change` names no other. */
+export async function startReplica(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<Replica> {
   const stopping = new AbortController();
   const client = createKubeClient(setting.config);
-  setting.webhook = await startWebhook({
+  const webhook = await startWebhook({
     client,
     surroundings: setting.controller.surroundings,
     names: webhookNamesIn(operatorNamespace),
     port: setting.port,
     host: '127.0.0.1',
     extraHosts: ['127.0.0.1'],
-    metrics: setting.metrics,
+    metrics: createMetrics(),
     logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
     onReady: () => undefined,
     drainMs: 0,
@@ -72,10 +81,13 @@ async function startWebhookOf(setting: WebhookSetting, change: Partial<WebhookOp
     signal: stopping.signal,
     ...change,
   });
-  setting.stopWebhook = async () => {
-    stopping.abort();
-    await setting.webhook.closed;
-    await client.close();
+  return {
+    webhook,
+    stop: async () => {
+      stopping.abort();
+      await webhook.closed;
+      await client.close();
+    },
   };
 }
 
