@@ -65,7 +65,11 @@ const around = fc.record({
     podsPerNode: fc.integer({ min: 1, max: 5 }),
     surgePercent: fc.integer({ min: 0, max: 100 }),
   }),
-  maximumExtraAddresses: fc.integer({ min: 0, max: 8 }),
+  extraAddresses: fc.record({
+    maximumExtra: fc.integer({ min: 0, max: 8 }),
+    spread: fc.constantFrom('Transparent', 'Application'),
+    ownCounts: fc.boolean(),
+  }),
 });
 
 const oneFlow: fc.Arbitrary<Demand> = fc.oneof(
