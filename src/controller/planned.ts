@@ -19,7 +19,15 @@ export const plannedFor = (situation: Situation, pod: MatchingPod | undefined): 
   const demand = demandFor(budget.spec, { ...observed, pod: pod?.observed });
   const plan = planFor(demand, facts);
   const own =
-    pod === undefined ? {} : { pod: { containerNames: pod.observed.containerNames, ownSysctls: pod.ownSysctls } };
+    pod === undefined
+      ? {}
+      : {
+          pod: {
+            containerNames: pod.observed.containerNames,
+            ownSysctls: pod.ownSysctls,
+            hostNetwork: pod.observed.hostNetwork,
+          },
+        };
   // The key is no part of what is hashed.
   const section = planSectionFor({ budget, plan: appliedPlanFor(demand), keyId: 'unsigned', ...own });
   return { demand, plan, section, hash: sectionHash(section) };

@@ -101,7 +101,8 @@ interface Surveyed {
 
 const searchFor = ({ demand, loads, node, translators }: Surveyed, seconds: number): Search => {
   const { spread } = demand.extraAddresses;
-  const spaces = tupleSpacesFor(loads, { seconds, earlySeconds: timeWaitSeconds, node, spread });
+  const { hostNetwork } = demand.pod;
+  const spaces = tupleSpacesFor(loads, { seconds, earlySeconds: timeWaitSeconds, node, spread, hostNetwork });
   const own = demand.pod.portRange;
   const start = own ?? defaultPortRange;
   return {

@@ -31,6 +31,8 @@ export interface SpaceContext {
   /** Reuse does nothing for bind(address, 0) (measured). */
   readonly earlySeconds: number;
   readonly spread: AddressDemand['spread'];
+  /** In the network of the node nothing of ours picks a port. */
+  readonly hostNetwork: boolean;
 }
 
 /** A sidecar opens a second connection to the same destination from the same namespace: twice the tuples. */
@@ -50,6 +52,9 @@ const isTranslated = ({ flow }: Load): boolean =>
 const multiplies = (group: readonly Load<OutboundFlow>[], spread: AddressDemand['spread']): boolean =>
   group.every((load) => !hasSidecar(load) && (load.flow.binding === 'Late' || spread === 'Application'));
 
+const picksPort = ({ portSelection }: OutboundFlow, { hostNetwork }: SpaceContext): OutboundFlow['portSelection'] =>
+  portSelection === 'Spread' && hostNetwork ? 'Kernel' : portSelection;
+
 const familiesIn = (group: readonly Load<OutboundFlow>[]): readonly IpFamily[] => [
   ...new Set(group.flatMap(({ flow }) => flow.families)),
 ];
@@ -57,7 +62,8 @@ const familiesIn = (group: readonly Load<OutboundFlow>[]): readonly IpFamily[] =
 const kindOf = ({ flow }: Load<OutboundFlow>): 'Late' | 'Explicit' =>
   flow.binding === 'Explicit' ? 'Explicit' : 'Late';
 
-const spaceOf = (group: readonly Load<OutboundFlow>[], { seconds, node, spread }: SpaceContext): TupleSpace => {
+const spaceOf = (group: readonly Load<OutboundFlow>[], context: SpaceContext): TupleSpace => {
+  const { seconds, spread } = context;
   const [first] = group;
   const alone = group.length === 1 && first !== undefined;
   const tuples = Math.max(...group.map(tuplesPerConnection));
@@ -77,7 +83,9 @@ const spaceOf = (group: readonly Load<OutboundFlow>[], { seconds, node, spread }
       factor: tuples,
     },
     fastShare: Math.min(
-      ...group.map(({ flow }) => (flow.binding === 'Explicit' ? 1 : fastShareFor(flow.portSelection, node))),
+      ...group.map(({ flow }) =>
+        flow.binding === 'Explicit' ? 1 : fastShareFor(picksPort(flow, context), context.node),
+      ),
     ),
     multipliedByAddresses: multiplies(group, spread),
     isTranslated: group.some(isTranslated),

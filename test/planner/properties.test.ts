@@ -38,7 +38,7 @@ const outboundFlow: fc.Arbitrary<OutboundFlow> = fc
     closedBy: fc.constantFrom('Pod', 'Peer'),
     path,
     binding: fc.constantFrom('Late', 'Early', 'Explicit'),
-    portSelection: fc.constantFrom('Kernel', 'Program'),
+    portSelection: fc.constantFrom('Kernel', 'Program', 'Spread'),
     destinationAddresses: fc.integer({ min: 1, max: 20 }),
     destinationPorts: fc.integer({ min: 1, max: 3 }),
     largestSharePercent: fc.option(fc.integer({ min: 1, max: 100 }), { nil: undefined }),

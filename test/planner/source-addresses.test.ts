@@ -120,6 +120,7 @@ describe('where they do nothing', () => {
   it('a pod in the network of its node has none', () => {
     const pod = { hostNetwork: true, declaredPorts: [], portRange: undefined, kubeletReservesPorts: true };
     expect(planned(flow, { ...extra(8), pod }).sourceAddresses.total).toBe(1);
+    expect(kindsOf(planned({ connections: 20_000, portSelection: 'Spread' }, { pod }))).toContain('KernelPortCliff');
   });
 });
 
