@@ -167,10 +167,11 @@ const whereaboutsSets = (config: unknown): readonly RangeSet[] | undefined => {
 type Plugins = z.output<typeof network>['plugins'];
 
 const ipamOf = (plugins: Plugins): AttachmentConfig['ipam'] | undefined => {
-  const config = plugins.find((entry) => entry.ipam?.type !== undefined)?.ipam;
+  const holder = plugins.find((entry) => entry.ipam?.type !== undefined);
+  const config = holder?.ipam;
   const type = config?.type;
   if (type === 'static') {
-    const takesIps = plugins.some(({ capabilities }) => capabilities?.['ips'] === true);
+    const takesIps = holder?.capabilities?.['ips'] === true;
     return { kind: 'Static', takesIps, hasOwn: (config?.addresses ?? []).length > 0 };
   }
   if (type !== 'host-local' && type !== 'whereabouts') return { kind: 'Other', type: type ?? 'none' };
