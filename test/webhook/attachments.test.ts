@@ -101,11 +101,28 @@ test('IPAM static gives what the user gave the pod', () => {
   expect(extra).toBe(4);
 });
 
-test.each([
-  ['there is no attachment', podWith(), undefined, 'NetworkAttachmentDefinition messaging/net-a does not exist'],
-  ['its IPAM is unknown', podWith(), config({ type: 'dhcp' }), 'IPAM dhcp'],
-  ['the user’s networks cannot be read', podWith({ [networks]: '[{' }), whereabouts, 'cannot be read'],
-])('a pod starts without extra addresses where %s, and its user is told', (_, pod, attached, message) => {
+interface Vain {
+  readonly where: string;
+  readonly pod: PodManifest;
+  readonly attached: string | undefined;
+  readonly message: string;
+}
+
+test.each<Vain>([
+  {
+    where: 'there is no attachment',
+    pod: podWith(),
+    attached: undefined,
+    message: 'NetworkAttachmentDefinition messaging/net-a does not exist',
+  },
+  { where: 'its IPAM is unknown', pod: podWith(), attached: config({ type: 'dhcp' }), message: 'IPAM dhcp' },
+  {
+    where: 'the user’s networks cannot be read',
+    pod: podWith({ [networks]: '[{' }),
+    attached: whereabouts,
+    message: 'cannot be read',
+  },
+])('a pod starts without extra addresses where $where, and its user is told', ({ pod, attached, message }) => {
   const before = pod.metadata?.annotations?.[networks];
   const admission = admitPod(request(pod), surroundings(attached), signer);
   const after = admission.result === 'Patched' ? patched(pod, admission.patch) : pod;
