@@ -57,6 +57,7 @@ describe('Verified', () => {
     const { status } = reconcile(situationWith({ most: 40 }, { attachedAddresses: 4 }));
     expect(shortOf(status)).toContain('Verified True AllPodsVerified');
     expect(status.pods).toEqual({ matched: 1, applied: 1, verified: 1 });
+    expect(status.plan?.sourceAddresses).toEqual({ total: 4, extra: 4 });
   });
 
   it('is False with the number where it reports fewer', () => {
