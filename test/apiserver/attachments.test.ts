@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { budgets, type CustomObject, networkAttachments } from '../../src/controller/resources.ts';
 import { namespaces, type Pod, pods } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
-import { outboundBudget } from '../webhook/budgets.ts';
+import { attachedSpec as spec, outboundBudget } from '../webhook/budgets.ts';
 import { call, conditionOf, crds, type RunningController, startControllerIn } from './controller-setting.ts';
 import { createPod, enabled, useWebhookSetting } from './webhook-setting.ts';
 
@@ -49,20 +49,6 @@ const attachment = {
   kind: 'NetworkAttachmentDefinition',
   metadata: { namespace: 'attached', name: 'net-a' },
   spec: { config: JSON.stringify({ cniVersion: '1.0.0', type: 'macvlan', master: 'eth1', ipam }) },
-};
-
-// 4 addresses: 220,000 of 4 × 95 % × 64,512.
-const spec = {
-  inbound: [],
-  outbound: [
-    {
-      name: 'out',
-      connections: 200_000,
-      portSelection: 'Spread',
-      destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } },
-    },
-  ],
-  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8 },
 };
 
 const feasible = (): Promise<string | undefined> => conditionOf(setting, 'Feasible', ['attached']);

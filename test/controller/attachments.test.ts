@@ -4,22 +4,10 @@ import { nothingObserved } from '../../src/api/demand.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import type { MatchingPod, Situation } from '../../src/controller/situation.ts';
 import { projectAttachment, projectPod } from '../../src/controller/projections.ts';
+import { attachedSpec } from '../webhook/budgets.ts';
 import { budgetOf, messageOf, shortOf, situationOf, withPods } from './situations.ts';
 
-// 200,000 to one target × 1.1, 95 % of 64,512 each: 4 addresses.
-const budget = budgetOf({
-  inbound: [],
-  containers: [{ name: 'gateway', processes: 16 }],
-  outbound: [
-    {
-      name: 'out',
-      connections: 200_000,
-      portSelection: 'Spread',
-      destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } },
-    },
-  ],
-  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8 },
-});
+const budget = budgetOf({ ...attachedSpec, containers: [{ name: 'gateway', processes: 16 }] });
 
 const situationWith = (attachment: AttachmentOffer, ...pods: readonly Partial<MatchingPod>[]): Situation => {
   const situation = situationOf({ budget, observed: { ...nothingObserved('messaging'), attachment } });

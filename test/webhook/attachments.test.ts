@@ -5,25 +5,12 @@ import { decodeAnnotation } from '../../src/api/pod-annotation.ts';
 import type { AdmissionRequest } from '../../src/webhook/admission-review.ts';
 import { admitBudget, admitPod } from '../../src/webhook/admit.ts';
 import type { Surroundings } from '../../src/webhook/surroundings.ts';
-import { outboundBudget, parsedBudget } from './budgets.ts';
+import { attachedSpec as spec, outboundBudget, parsedBudget } from './budgets.ts';
 import { patched } from './json-patch.ts';
 
 const signer = { keyId: 'key', sign: () => Buffer.from('signature') };
 const networks = 'k8s.v1.cni.cncf.io/networks';
 
-// 200,000 × 1.1 to one target, 95 % of 64,512 each: 4 addresses, and the pod's own is not on the attachment's link.
-const spec = {
-  inbound: [],
-  outbound: [
-    {
-      name: 'out',
-      connections: 200_000,
-      portSelection: 'Spread',
-      destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } },
-    },
-  ],
-  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8 },
-};
 const budget = parsedBudget(outboundBudget({ spec }));
 
 const config = (ipam: object): string => JSON.stringify({ type: 'macvlan', capabilities: { ips: true }, ipam });
