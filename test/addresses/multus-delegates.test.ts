@@ -42,7 +42,11 @@ interface Plugin {
 }
 
 /** The gateway of the bridge, 192.0.2.1, is the host's, and with it the far end of these tests. */
-const chainOf = (name: string, ipam: { readonly type: string }, rest: readonly Plugin[] = []) => ({
+const chainOf = (
+  name: string,
+  ipam: { readonly type: string; readonly [field: string]: unknown },
+  rest: readonly Plugin[] = [],
+) => ({
   cniVersion: '1.0.0',
   name,
   plugins: [
