@@ -3,6 +3,7 @@ import { demandFor } from '../api/demand.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import { bytesText, numberText } from '../planner/explain.ts';
 import type { Demand } from '../planner/demand.ts';
+import type { HostShortage } from '../prove/machine.ts';
 import type { Reach } from '../prove/prediction.ts';
 import type { PhaseProof, Proof } from '../prove/proof.ts';
 import { ProveError } from '../prove/prove-error.ts';
@@ -18,6 +19,7 @@ export interface Terminal {
 export interface ProveCommandOptions {
   readonly file: string;
   readonly scale: string;
+  readonly raiseHostLimits?: boolean;
 }
 
 export interface ProvenBudget {
@@ -33,9 +35,12 @@ const parseScale = (text: string): number => {
   throw new InputError(`--scale ${text}: must be a number above 0 and at most 1`);
 };
 
+const raisedText = ({ name, before, value }: HostShortage): string =>
+  `${name} of this machine is ${numberText(value)} while the proof runs, ${numberText(before)} before and after: both ends are here`;
+
 /** The proof of each budget in the file, one after the other. @throws InputError, ProveError */
 export const proveBudgets = async (
-  { file, scale: scaleText }: ProveCommandOptions,
+  { file, scale: scaleText, raiseHostLimits = false }: ProveCommandOptions,
   { signal, writeProgress }: Terminal,
 ): Promise<readonly ProvenBudget[]> => {
   const scale = parseScale(scaleText);
@@ -48,6 +53,8 @@ export const proveBudgets = async (
     const proof = await prove(demand, {
       scale,
       signal,
+      raisesHostLimits: raiseHostLimits,
+      onRaised: (raised) => raised.forEach((limit) => writeProgress(`${name}: ${raisedText(limit)}\n`)),
       onProgress: (phase, { flow, accepted, declared }) =>
         writeProgress(`${name} ${phase}: ${flow} ${numberText(accepted)} of ${numberText(declared)}\n`),
     });
@@ -64,6 +71,7 @@ const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
   const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
   return [
+    ...proof.raised.map(raisedText),
     ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
     ...(largest > proof.hardNofile
       ? [
