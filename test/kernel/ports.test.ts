@@ -32,6 +32,14 @@ describe('a pod with a hundred ports', () => {
       expected: { reached: 98, stoppedBy: portsRunOut },
     },
     {
+      fact: 'has one of one port',
+      base: demand({
+        pod: pod({ portRange: { low: 40_000, high: 40_000 } }),
+        outbound: [outbound({ connections: 3 })],
+      }),
+      expected: { reached: 1, stoppedBy: portsRunOut },
+    },
+    {
       fact: 'has one fewer for its own listener inside the range, and what that accepts',
       base: demand({
         pod: pod({ declaredPorts: [40_050] }),
@@ -97,12 +105,27 @@ describe('a pod with a hundred ports', () => {
   });
 });
 
+describe('a pod with a hundred and one ports, of which the kernel may miss one,', () => {
+  it.each([
+    { how: 'bound late', flow: outbound({ connections: 150, portSelection: 'Kernel' }), errno: 99 },
+    { how: 'bound late with IP_LOCAL_PORT_RANGE', flow: outbound({ connections: 150 }), errno: 99 },
+    { how: 'bound early', flow: outbound({ connections: 150, binding: 'Early' }), errno: 98 },
+  ])('has at least the hundred that are planned, $how', async ({ flow, errno }) => {
+    const odd = pod({ portRange: { low: 40_000, high: 40_100 } });
+    const { predicted, seen } = await experiment(demand({ pod: odd, outbound: [flow] }));
+    expect(predicted).toEqual({ reached: 100, stoppedBy: { ...portsRunOut, errno } });
+    expect([predicted, { ...predicted, reached: 101 }]).toContainEqual(seen);
+  });
+});
+
 describe('clients of a pod', () => {
   it.each([
     { addresses: 1, portsPerAddress: 80, reached: 80 },
     { addresses: 3, portsPerAddress: 33, reached: 99 },
+    { addresses: 1, portsPerAddress: 65_535, reached: 65_535 },
   ])('$addresses with $portsPerAddress ports each open $reached connections', async ({ reached, ...clients }) => {
-    const { predicted, seen } = await experiment(demand({ inbound: [inbound({ connections: 200, clients })] }));
+    const flow = inbound({ connections: reached + 150, clients });
+    const { predicted, seen } = await experiment(demand({ inbound: [flow] }), 1_000_000);
     expect(predicted).toEqual({ reached, stoppedBy: { stage: 'Clients', limit: 'ClientPorts', errno: 99 } });
     expect(seen).toEqual(predicted);
   });
