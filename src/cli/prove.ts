@@ -83,9 +83,6 @@ const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
     ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)
       ? ['connections are opened and held: what closes and lingers is planned, not proven']
       : []),
-    ...(demand.outbound.some(({ maxConnectionsPerAddress }) => maxConnectionsPerAddress !== undefined)
-      ? ['what the far end itself takes (maxConnectionsPerAddress) is left out']
-      : []),
   ];
 };
 

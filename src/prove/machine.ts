@@ -21,8 +21,9 @@ export interface Machine {
   readonly filesLeft: number;
 }
 
-/** Translators alone make the kernel track connections: without one its table is no limit here. */
+/** Translators and far ends that count make the kernel track connections: without one its table is no limit here. */
 const isTracked = ({ inbound, outbound }: Demand): boolean =>
+  outbound.some(({ maxConnectionsPerAddress }) => maxConnectionsPerAddress !== undefined) ||
   [...inbound, ...outbound].some(({ path }) => path.some(({ portsPerAddress }) => portsPerAddress !== undefined));
 
 export const readMachine = async (demand: Demand, signal: AbortSignal): Promise<Machine> => {

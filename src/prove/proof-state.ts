@@ -36,16 +36,20 @@ const scaledRange = ({ low, high }: PortRange, scale: number): PortRange => {
   return { low, high: low + ports - 1 };
 };
 
-/** One pod is proven: of what is shared it has its part. A sidecar is a process of its own and no part of this. */
+const withSurge = (sharers: number, surgePercent: number): number => Math.ceil((sharers * (100 + surgePercent)) / 100);
+
+/** One pod is proven: of what is shared it has its part. */
+const ownPart = (count: number | undefined, sharers: number, factor: number): number | undefined =>
+  count === undefined ? undefined : scaledCount(count / sharers, factor);
+
+/** A sidecar is a process of its own and no part of this. */
 const pathFor = (path: readonly Translator[], { scale }: Demand, factor: number): readonly Translator[] =>
   path
     .filter(({ type }) => type !== 'Sidecar')
     .map((translator) => {
-      const sharers = { Pod: 1, Node: scale.podsPerNode, Cluster: scale.pods }[translator.sharedBy];
-      const withSurge = translator.sharedBy === 'Pod' ? 1 : Math.ceil((sharers * (100 + scale.surgePercent)) / 100);
-      const { portsPerAddress } = translator;
-      const own = portsPerAddress === undefined ? undefined : scaledCount(portsPerAddress / withSurge, factor);
-      return { ...translator, sharedBy: 'Pod', portsPerAddress: own };
+      const pods = { Pod: 1, Node: scale.podsPerNode, Cluster: scale.pods }[translator.sharedBy];
+      const sharers = translator.sharedBy === 'Pod' ? 1 : withSurge(pods, scale.surgePercent);
+      return { ...translator, sharedBy: 'Pod', portsPerAddress: ownPart(translator.portsPerAddress, sharers, factor) };
     });
 
 /** Connections are opened and held: nothing closes, and no burst waits. */
@@ -74,7 +78,14 @@ const heldDemand = (demand: Demand, scale: number): Demand => ({
       portsPerAddress: scaledCount(flow.clients.portsPerAddress, scale),
     },
   })),
-  outbound: demand.outbound.map((flow) => ({ ...heldFlow(flow, demand, scale), maxConnectionsPerAddress: undefined })),
+  outbound: demand.outbound.map((flow) => ({
+    ...heldFlow(flow, demand, scale),
+    maxConnectionsPerAddress: ownPart(
+      flow.maxConnectionsPerAddress,
+      withSurge(demand.scale.pods, demand.scale.surgePercent),
+      scale,
+    ),
+  })),
   queuedReceiveBytes: 0,
   queuedSendBytes: 0,
 });

@@ -57,6 +57,7 @@ const limitOf = ({ errno }: Stop, wiring: FlowWiring): Pick<StoppedBy, 'stage' |
   if (errno === errnos.EMFILE) return { stage: 'Process', limit: 'RLIMIT_NOFILE' };
   if (errno === errnos.ENFILE) return { stage: 'Node', limit: 'fs.file-max' };
   if (errno === errnos.ENOSPC) return { stage: 'Node', limit: 'fs.epoll.max_user_watches' };
+  if (errno === errnos.ECONNREFUSED) return { stage: 'Destination', limit: 'MaxConnectionsPerAddress' };
   if (errno === errnos.EADDRINUSE || errno === errnos.EADDRNOTAVAIL) return portLimit(wiring);
   if (errno !== errnos.ETIMEDOUT) return { stage: 'Node', limit: 'MemoryTotal' };
   const translator = wiring.translators.toSorted((a, b) => (a.portsPerAddress ?? 0) - (b.portsPerAddress ?? 0))[0];

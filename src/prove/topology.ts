@@ -1,6 +1,7 @@
 import type { Demand, InboundFlow, OutboundFlow, Translator } from '../planner/demand.ts';
+import { busiestAddressShare } from '../planner/sharing.ts';
 import type { Endpoint, Listener, OpenPlan } from './holder-protocol.ts';
-import { ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
+import { farEndRules, ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
 import type { PodSysctl, ProofState } from './proof-state.ts';
 
 export type NamespaceName = 'pod' | 'peer' | `router-${number}`;
@@ -31,6 +32,8 @@ export interface FlowWiring {
   readonly listeners: readonly number[];
   readonly window: number;
   readonly translators: readonly Translator[];
+  /** What the far end itself takes: by each of its addresses, or in all where those are not the targets. */
+  readonly farEnd: FarEndMaximum | undefined;
 }
 
 export interface Topology {
@@ -66,6 +69,14 @@ const translatedSynRetries = 2;
 /** Client ports of peers that nobody declared: those above the privileged ones. */
 const undeclaredClientPorts = 64_512;
 
+/** What some addresses of the peers' take at most. */
+export interface FarEndMaximum {
+  readonly peers: readonly [first: number, last: number];
+  readonly maximum: number;
+  /** So many that have the maximum each; undefined: it is that of all together. */
+  readonly addresses: number | undefined;
+}
+
 interface Block {
   readonly first: number;
   readonly count: number;
@@ -84,6 +95,11 @@ const addressBook = () => {
     return block;
   };
 };
+
+const addressSpan = (ips: readonly number[]): readonly [first: number, last: number] => [
+  ips.reduce((a, b) => Math.min(a, b)),
+  ips.reduce((a, b) => Math.max(a, b)),
+];
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => at);
 
@@ -117,6 +133,7 @@ const retriesFor = (path: readonly Translator[]): number | undefined =>
 const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state: ProofState): FlowWiring => {
   const addresses = podSourceIps(state);
   const source = sourceFor(flow, state);
+  const busiestPercent = busiestPercentOf(flow, targets.length);
   const needsBind = source.kind !== 'Kernel' || addresses.length > 1;
   return {
     flow: flow.name,
@@ -125,15 +142,28 @@ const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state:
     connections: flow.connections,
     open: {
       targets,
-      busiestPercent: busiestPercentOf(flow, targets.length),
+      busiestPercent,
       sourceIps: needsBind ? addresses : [],
       source,
       synRetries: retriesFor(flow.path),
+      // Uneven: the others would go on while the busiest address refuses already.
+      oneByOne: flow.maxConnectionsPerAddress !== undefined && busiestPercent !== undefined,
     },
     listeners: [...new Set(targets.map(({ port }) => port - firstTargetPort))],
     window: largestWindow,
     translators: translatorsOf(flow.path),
+    farEnd: farEndOf(flow, targets),
   };
+};
+
+const farEndOf = (flow: OutboundFlow, targets: readonly Endpoint[]): FarEndMaximum | undefined => {
+  const { maxConnectionsPerAddress: maximum, farEndAddresses } = flow;
+  if (maximum === undefined) return undefined;
+  const ips = [...new Set(targets.map(({ ip }) => ip))];
+  const peers = addressSpan(ips);
+  if (ips.length === farEndAddresses) return { peers, maximum, addresses: ips.length };
+  const { numerator, denominator } = busiestAddressShare(flow);
+  return { peers, maximum: Math.floor((maximum * denominator) / numerator), addresses: undefined };
 };
 
 /** A share below the even one is no busiest target. */
@@ -168,9 +198,10 @@ const inboundWiring = (
       source: { kind: 'Ports', low: Math.max(1, Math.min(1024, 65_536 - ports)), count: ports },
       synRetries: retriesFor(flow.path),
     },
-    listeners: [wired.listener],
+    listeners: range(flow.listenSockets).map((at) => wired.listener + at),
     window: Math.max(1, Math.min(largestWindow, Math.floor(queue / 2))),
     translators: translatorsOf(flow.path),
+    farEnd: undefined,
   };
 };
 
@@ -180,7 +211,7 @@ const wiringFor = (state: ProofState): readonly FlowWiring[] => {
   const seen = demand.containers.map(() => 0);
   const inbound = demand.inbound.map((flow) => {
     const listener = seen[flow.container] ?? 0;
-    seen[flow.container] = listener + 1;
+    seen[flow.container] = listener + flow.listenSockets;
     const block = blockFor(`clients ${flow.name}`, clientsFor(flow).addresses);
     return inboundWiring(flow, { block, listener, state });
   });
@@ -199,7 +230,7 @@ const routersFor = (flows: readonly FlowWiring[]): readonly Router[] =>
       portsPerAddress: translator.portsPerAddress ?? 0,
       direction,
       podPort: direction === 'Inbound' ? (open.targets[0]?.port ?? 0) : 0,
-      peers: [ips.reduce((a, b) => Math.min(a, b)), ips.reduce((a, b) => Math.max(a, b))] as const,
+      peers: addressSpan(ips),
       targets: direction === 'Outbound' ? open.targets.length : 1,
     }));
   });
@@ -211,7 +242,9 @@ const podListenersFor = ({ inbound, containers }: Demand): Topology['podListener
   containers.map((_, index) =>
     inbound
       .filter(({ container }) => container === index)
-      .map(({ port, listenBacklog }) => ({ port, backlog: listenBacklog })),
+      .flatMap(({ port, listenBacklog: backlog, listenSockets }) =>
+        range(listenSockets).map(() => ({ port, backlog, isOneOfMany: listenSockets > 1 })),
+      ),
   );
 
 /**
@@ -229,12 +262,17 @@ export const topologyFor = (state: ProofState): Topology => {
     namespaces: names.map((name, at) => ({
       name,
       addresses: batches.addressesOf(at, name === 'pod' ? extra : []) + translatedAddressBatch(routers[at - 1], at),
-      rules: routerRules(routers[at - 1], at),
+      rules:
+        name === 'peer' ? farEndRules(flows.flatMap(({ farEnd }) => farEnd ?? [])) : routerRules(routers[at - 1], at),
       sysctls: name === 'pod' ? state.sysctls : name === 'peer' ? peerSysctls : forwarding,
     })),
     links: names.slice(1).map((to, at) => ({ from: names[at] ?? 'pod', to, batch: batches.link })),
     flows,
-    peerListeners: range(portCount).map((port) => ({ port: firstTargetPort + port, backlog: peerBacklog })),
+    peerListeners: range(portCount).map((port) => ({
+      port: firstTargetPort + port,
+      backlog: peerBacklog,
+      isOneOfMany: false,
+    })),
     podListeners: podListenersFor(state.demand),
   };
 };
