@@ -6,5 +6,10 @@ import { changeHostSettings, type HostSettingName } from '../../src/prove/host-s
 const directory = join(tmpdir(), 'connection-budget-test-settings');
 
 /** A setting of the whole machine, as long as the block is using it; one at a time. */
-export const hostSetting = async (name: HostSettingName, value: number): Promise<Disposable> =>
-  changeHostSettings([{ name, value }], { directory, signal: AbortSignal.timeout(60_000) });
+export const hostSetting = async (
+  name: HostSettingName,
+  value: number,
+): Promise<Disposable & { readonly value: number }> => {
+  const change = await changeHostSettings([{ name, value }], { directory, signal: AbortSignal.timeout(60_000) });
+  return { value, [Symbol.dispose]: () => change[Symbol.dispose]() };
+};

@@ -29,14 +29,15 @@ it('objects of the kernel are as large as the planner reckons', () => {
   expect(slab('tcp_bind_bucket', 'slab_size') + slab('tcp_bind2_bucket', 'slab_size')).toBe(bindBucketBytes);
 });
 
+const planned = (closesPerSecond: number): number =>
+  plan(demand({ outbound: [outbound({ connections: 1, closesPerSecond })] })).kernelMemoryBytes;
+
 // Objects of the whole machine: what other programs close meanwhile is in it.
 it(
   'what the pod closed first takes what the planner reckons, its bind buckets too, within a twentieth',
   { retry: 3 },
   async () => {
     const count = 4000;
-    const planned = (closesPerSecond: number): number =>
-      plan(demand({ outbound: [outbound({ connections: 1, closesPerSecond })] })).kernelMemoryBytes;
     const predicted = planned(count / 61) - planned(0);
     await using site = await makeSite();
     await delay(500);

@@ -99,13 +99,15 @@ it('a sidecar that dials from one loopback address has the ports of the pod once
   expect([established, errno]).toEqual([reachable({ inbound: [inbound({ connections: 150, path })] }), 99]);
 });
 
+/** Seconds that each entry has left, and its state. */
+const entries = async (router: Place) =>
+  [...(await router.ask('read', 'thread-self/net/nf_conntrack')).matchAll(/ tcp +6 (\d+) (\w+) /g)].map(
+    ([, seconds, state]) => ({ seconds: Number(seconds), state }),
+  );
+
 describe('conntrack', () => {
   const count = 50;
   const track = sourceNat('masquerade');
-  const entries = async (router: Place) =>
-    [...(await router.ask('read', 'thread-self/net/nf_conntrack')).matchAll(/ tcp +6 (\d+) (\w+) /g)].map(
-      ([, seconds, state]) => ({ seconds: Number(seconds), state }),
-    );
 
   it.each([
     { rules: track, kept: count, fact: 'has an entry for each connection' },

@@ -19,6 +19,8 @@ const listening = async (pod: Place, backlog: number, sockets = 1): Promise<read
   return fds;
 };
 
+const drops = async (place: Place) => (await place.counters()).get('TcpExt.ListenDrops');
+
 describe('connections that nobody accepts', () => {
   it.each([
     { backlog: 9, sockets: 1 },
@@ -43,7 +45,6 @@ describe('connections that nobody accepts', () => {
     await using site = await makeSite();
     await listening(site.pod, 9);
     await site.peer.ask('open', { plan: toPod, count: 15, waitMs: 300 });
-    const drops = async (place: Place) => (await place.counters()).get('TcpExt.ListenDrops');
     expect([await drops(site.pod), await drops(site.peer)]).toEqual([15 - capacityOf('AcceptQueue', 9), 0]);
     await expect.poll(async () => drops(site.pod), { timeout: 3000 }).toBe(2 * (15 - capacityOf('AcceptQueue', 9)));
   });
