@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Demand } from '../../src/planner/demand.ts';
+import { defaultPortRange, defaultSomaxconn } from '../../src/planner/kernel.ts';
 import { plan } from '../../src/planner/plan.ts';
 import { ipText } from '../../src/prove/topology-text.ts';
 import { demand, outbound } from '../planner/demands.ts';
@@ -102,4 +103,20 @@ describe('the port range of a namespace', () => {
     const writing = site.pod.ask('write', { path: 'sys/net/ipv4/ip_local_port_range', value: range });
     expect(await writing.catch((error: { errno: number }) => -error.errno)).toBe(errno);
   });
+});
+
+it('a new namespace has the defaults that the planner starts from, whatever the one has that it is made in', async () => {
+  const { low, high } = defaultPortRange;
+  const sysctls = [portRangeOf(100), { name: 'net.core.somaxconn', value: '77' }];
+  await using site = await makeSite({ sysctls });
+  const read = (name: string): string =>
+    site.pod
+      .run('unshare', ['--net', 'cat', `/proc/sys/net/${name}`])
+      .trim()
+      .replaceAll(/\s+/g, ' ');
+  expect(read('ipv4/ip_local_port_range')).toBe(`${low} ${high}`);
+  expect(read('core/somaxconn')).toBe(String(defaultSomaxconn));
+  expect(read('ipv4/tcp_tw_reuse')).toBe('2');
+  // Host-wide: a pod's namespace does not have it.
+  expect(() => read('ipv4/tcp_mem')).toThrow('No such file');
 });
