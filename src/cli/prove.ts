@@ -2,13 +2,15 @@ import { getSystemErrorName } from 'node:util';
 import { demandFor } from '../api/demand.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import { bytesText, numberText } from '../planner/explain.ts';
-import type { Demand } from '../planner/demand.ts';
+import type { Demand, InboundFlow, OutboundFlow } from '../planner/demand.ts';
 import type { HostShortage } from '../prove/machine.ts';
 import type { Reach } from '../prove/prediction.ts';
 import type { PhaseProof, Proof } from '../prove/proof.ts';
 import { ProveError } from '../prove/prove-error.ts';
 import { barText, limitLine } from './plan-text.ts';
 import { InputError, readBudgets } from './read-budgets.ts';
+
+type Flow = InboundFlow | OutboundFlow;
 
 /** What a command may do while it runs, besides its outcome. */
 export interface Terminal {
@@ -65,11 +67,33 @@ export const proveBudgets = async (
 
 export const isProven = ({ proof }: ProvenBudget): boolean => proof.before.isAsPredicted && proof.after.isAsPredicted;
 
-/** What the proof does not show, or shows in another way than the pod would have it. */
+/** Said of a demand where it is so: what the proof does not show, or shows in another way than the pod would have it. */
+const demandNotes: readonly (readonly [isSo: (demand: Demand, flows: readonly Flow[]) => boolean, note: string])[] = [
+  [
+    ({ scale }, flows) => scale.pods > 1 && flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')),
+    "one pod is proven: it gets its part of the translators' ports",
+  ],
+  [
+    ({ scale, outbound }) => scale.pods > 1 && outbound.some((flow) => flow.maxConnectionsPerAddress !== undefined),
+    'one pod is proven: it gets its part of what the far end takes',
+  ],
+  [(_, flows) => flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')), 'sidecars are left out'],
+  [(_, flows) => flows.length > 1, 'flows are opened one after the other'],
+  [
+    ({ inbound }, flows) =>
+      flows.some(({ closesPerSecond }) => closesPerSecond > 0) ||
+      inbound.some(({ opensPerSecond }) => opensPerSecond > 0),
+    'connections are opened and held: bursts, and what closes and lingers, are planned, not proven',
+  ],
+  [
+    ({ queuedReceiveBytes, queuedSendBytes }) => queuedReceiveBytes + queuedSendBytes > 0,
+    'connections are idle: queuedBytes are planned, not proven',
+  ],
+];
+
 const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const flows = [...demand.inbound, ...demand.outbound];
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
-  const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
   return [
     ...proof.raised.map(raisedText),
     ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
@@ -78,11 +102,7 @@ const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
           `a process may have ${numberText(proof.hardNofile)} descriptors on this machine, the plan gives ${numberText(largest)}: several processes stand in for one`,
         ]
       : []),
-    ...(shares ? ["one pod is proven: it gets its part of the translators' ports"] : []),
-    ...(flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')) ? ['sidecars are left out'] : []),
-    ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)
-      ? ['connections are opened and held: what closes and lingers is planned, not proven']
-      : []),
+    ...demandNotes.filter(([isSo]) => isSo(demand, flows)).map(([, note]) => note),
   ];
 };
 
