@@ -42,12 +42,12 @@ const write = (name: HostSettingName, value: string): void => {
   }
 };
 
-interface Record {
+interface SettingsRecord {
   readonly path: string;
   readonly lock: number;
 }
 
-const openRecord = (directory: string): Record => {
+const openRecord = (directory: string): SettingsRecord => {
   prepareRecordDirectory(directory);
   return {
     path: join(directory, 'host-settings'),
@@ -55,7 +55,8 @@ const openRecord = (directory: string): Record => {
   };
 };
 
-const isLocked = ({ lock, path }: Record): boolean => tryLockFile(lock, { syscall: 'flock', attempt: `lock ${path}` });
+const takesLock = ({ lock, path }: SettingsRecord): boolean =>
+  tryLockFile(lock, { syscall: 'flock', attempt: `lock ${path}` });
 
 /** A record appears whole or not at all: whoever is killed while writing it has not changed anything yet. */
 const writeRecord = (path: string, entries: Changes): void => {
@@ -82,7 +83,7 @@ const change = (path: string, wanted: readonly HostSetting[]): void => {
 export const restoreHostSettings = (directory: string = recordDirectory()): void => {
   const record = openRecord(directory);
   try {
-    if (isLocked(record)) restore(record.path);
+    if (takesLock(record)) restore(record.path);
   } finally {
     closeSync(record.lock);
   }
@@ -98,7 +99,7 @@ export const changeHostSettings = async (
 ): Promise<Disposable> => {
   const record = openRecord(directory);
   try {
-    while (!isLocked(record)) await delay(lockWaitMs, undefined, { signal });
+    while (!takesLock(record)) await delay(lockWaitMs, undefined, { signal });
   } catch (error) {
     closeSync(record.lock);
     throw error;

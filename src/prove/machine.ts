@@ -26,9 +26,13 @@ const isTracked = ({ inbound, outbound }: Demand): boolean =>
   outbound.some(({ maxConnectionsPerAddress }) => maxConnectionsPerAddress !== undefined) ||
   [...inbound, ...outbound].some(({ path }) => path.some(({ portsPerAddress }) => portsPerAddress !== undefined));
 
-export const readMachine = async (demand: Demand, signal: AbortSignal): Promise<Machine> => {
+/** @throws ProveError CannotHere */
+export const checkPlatform = (): void => {
   if (process.platform !== 'linux')
     throw new ProveError('CannotHere', `a proof needs Linux; this is ${process.platform}`);
+};
+
+export const readMachine = async (demand: Demand, signal: AbortSignal): Promise<Machine> => {
   const facts = await readNodeFacts({ signal });
   const availableKib = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
   return {
