@@ -7,6 +7,7 @@ import { changeHostSettings, restoreHostSettings } from './host-settings.ts';
 import {
   checkHostLimits,
   checkMemory,
+  checkPlatform,
   hostShortages,
   type HostShortage,
   type Machine,
@@ -128,6 +129,7 @@ const proveRaised = async (demand: Demand, machine: Machine, options: ProveOptio
 export const prove = async (demand: Demand, options: ProveOptions): Promise<Proof> => {
   const { signal } = options;
   try {
+    checkPlatform();
     endLeftovers();
     restoreHostSettings();
     return await proveRaised(demand, await readMachine(demand, signal), options);
