@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 import { enterNetworkNamespace } from '../../src/linux/libc.ts';
 import { connectionSourceFor } from '../../src/prove/connection-source.ts';
-import type { OpenPlan } from '../../src/prove/holder-protocol.ts';
+import type { Endpoint, OpenPlan } from '../../src/prove/holder-protocol.ts';
 import { epollEvents, loadSocketCalls, newSocketAddress, writeSocketAddress } from '../../src/prove/socket-calls.ts';
 
 const calls = loadSocketCalls();
@@ -78,11 +78,11 @@ const handCalls = {
   send: ({ fds, bytes }: { fds: readonly number[]; bytes: number }): void => {
     for (const fd of fds) writeSync(fd, Buffer.alloc(bytes));
   },
-  localIps: (fds: readonly number[]): readonly number[] =>
+  localEnds: (fds: readonly number[]): readonly Endpoint[] =>
     fds.map((fd) => {
       const address = newSocketAddress();
       getsockname(fd, address, Buffer.from([16, 0, 0, 0]));
-      return address.readUInt32BE(4);
+      return { ip: address.readUInt32BE(4), port: address.readUInt16BE(2) };
     }),
   /** Below /proc: "sys/net/…" and "thread-self/net/…" are those of the namespace. */
   read: (path: string): string => readFileSync(`/proc/${path}`, 'utf8'),

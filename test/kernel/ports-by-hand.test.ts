@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Demand } from '../../src/planner/demand.ts';
-import { defaultPortRange, defaultSomaxconn } from '../../src/planner/kernel.ts';
+import { defaultPortRange, defaultSomaxconn, fastShareFor } from '../../src/planner/kernel.ts';
 import { plan } from '../../src/planner/plan.ts';
 import { ipText } from '../../src/prove/topology-text.ts';
 import { demand, outbound } from '../planner/demands.ts';
@@ -23,9 +23,9 @@ const toOne = [outbound({ connections: 150 })];
 const allPorts = reachable({ outbound: toOne });
 const oneTaken = reachable({ outbound: toOne }, { declaredPorts: [inRange] });
 
-const openAll = async ({ pod, peer }: Site, plan_ = openPlan()): Promise<{ count: number; errno: number }> => {
+const openAll = async ({ pod, peer }: Site, opening = openPlan()): Promise<{ count: number; errno: number }> => {
   await peer.ask('bind', { ip: 0, port: 9000, backlog: 4096 });
-  const { established, errno } = await pod.ask('open', { plan: plan_, count: 150 });
+  const { established, errno } = await pod.ask('open', { plan: opening, count: 150 });
   return { count: established, errno };
 };
 
@@ -72,8 +72,25 @@ describe('a pod with eight addresses', () => {
     await site.peer.ask('bind', { ip: 0, port: 9000, backlog: 4096 });
     const { fds, established } = await site.pod.ask('open', { plan: openPlan(), count: 150 });
     expect(established).toBe(reachable({ outbound: toOne, maximumExtraAddresses: 0 }));
-    const used = new Set((await site.pod.ask('localIps', fds)).map(ipText));
+    const used = new Set((await site.pod.ask('localEnds', fds)).map(({ ip }) => ipText(ip)));
     expect([...used]).toEqual([ipText(podIp)]);
+  });
+});
+
+describe('the search of connect() for a free port', () => {
+  const fast = 100 * fastShareFor('Kernel', {});
+
+  it.each([
+    { whose: 'by the choice of the kernel', range: undefined, kinds: 1 },
+    { whose: 'with IP_LOCAL_PORT_RANGE', range: [40_000, 40_099], kinds: 2 },
+  ] as const)('$whose takes ports of $kinds parities in the half that is fast', async ({ range, kinds }) => {
+    await using site = await makeSite({ sysctls: [portRangeOf(100)] });
+    await site.peer.ask('bind', { ip: 0, port: 9000, backlog: 4096 });
+    const opening = openPlan({ source: { kind: 'Kernel', range } });
+    const { fds } = await site.pod.ask('open', { plan: opening, count: fast });
+    const parities = new Set((await site.pod.ask('localEnds', fds)).map(({ port }) => port % 2));
+    expect(parities.size).toBe(kinds);
+    expect(fds).toHaveLength(fast);
   });
 });
 
