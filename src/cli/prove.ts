@@ -77,7 +77,14 @@ const demandNotes: readonly (readonly [isSo: (demand: Demand, flows: readonly Fl
     ({ scale, outbound }) => scale.pods > 1 && outbound.some((flow) => flow.maxConnectionsPerAddress !== undefined),
     'one pod is proven: it gets its part of what the far end takes',
   ],
-  [(_, flows) => flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')), 'sidecars are left out'],
+  [
+    ({ inbound }) => inbound.some(({ path }) => path.some(({ type }) => type === 'Sidecar')),
+    'of what passes a sidecar to the program, the way from the sidecar on is proven, not that to it',
+  ],
+  [
+    ({ outbound }) => outbound.some(({ path }) => path.some(({ type }) => type === 'Sidecar')),
+    'sidecars on the way out are left out',
+  ],
   [(_, flows) => flows.length > 1, 'flows are opened one after the other'],
   [
     ({ inbound }, flows) =>

@@ -1,4 +1,5 @@
 import type { Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange, Translator } from '../planner/demand.ts';
+import { sidecarDescriptorsPerConnection } from '../planner/descriptors.ts';
 import { defaultNofile, defaultPortRange, defaultSomaxconn } from '../planner/kernel.ts';
 import { plan, type Plan } from '../planner/plan.ts';
 
@@ -42,7 +43,13 @@ const withSurge = (sharers: number, surgePercent: number): number => Math.ceil((
 const ownPart = (count: number | undefined, sharers: number, factor: number): number | undefined =>
   count === undefined ? undefined : scaledCount(count / sharers, factor);
 
-/** A sidecar is a process of its own and no part of this. */
+/** A sidecar that opens what a flow brings to the program, from loopback addresses, with the pod's own ports. */
+export const openingSidecar = (flow: InboundFlow | OutboundFlow): Translator | undefined =>
+  'binding' in flow
+    ? undefined
+    : flow.path.find(({ type, portsPerAddress }) => type === 'Sidecar' && portsPerAddress === undefined);
+
+/** Of a flow that a sidecar opens the way to the sidecar is no part of this; other sidecars are none either. */
 const pathFor = (path: readonly Translator[], { scale }: Demand, factor: number): readonly Translator[] =>
   path
     .filter(({ type }) => type !== 'Sidecar')
@@ -57,14 +64,21 @@ const heldFlow = <F extends InboundFlow | OutboundFlow>(flow: F, demand: Demand,
   ...flow,
   connections: scaledCount(flow.connections, factor),
   closesPerSecond: 0,
-  path: pathFor(flow.path, demand, factor),
+  path: [openingSidecar(flow)].flatMap((sidecar) => sidecar ?? pathFor(flow.path, demand, factor)),
 });
+
+const isSidecarAlone = ({ containers, inbound, outbound }: Demand, index: number): boolean =>
+  inbound.some((flow) => openingSidecar(flow)?.name === containers[index]?.name) &&
+  [...inbound, ...outbound].every(({ container }) => container !== index);
 
 const heldDemand = (demand: Demand, scale: number): Demand => ({
   ...demand,
   scale: { pods: 1, podsPerNode: 1, surgePercent: 0 },
-  containers: demand.containers.map((container) => ({
+  containers: demand.containers.map((container, index) => ({
     ...container,
+    descriptorsPerConnection: isSidecarAlone(demand, index)
+      ? sidecarDescriptorsPerConnection
+      : container.descriptorsPerConnection,
     reservedDescriptors: Math.round(container.reservedDescriptors * scale),
     memoryPerConnectionBytes: 0,
     memoryLimitBytes: undefined,
@@ -73,10 +87,13 @@ const heldDemand = (demand: Demand, scale: number): Demand => ({
     ...heldFlow(flow, demand, scale),
     opensPerSecond: 0,
     listenBacklog: scaledCount(flow.listenBacklog, scale),
-    clients: flow.clients && {
-      ...flow.clients,
-      portsPerAddress: scaledCount(flow.clients.portsPerAddress, scale),
-    },
+    clients:
+      openingSidecar(flow) === undefined && flow.clients
+        ? {
+            ...flow.clients,
+            portsPerAddress: scaledCount(flow.clients.portsPerAddress, scale),
+          }
+        : undefined,
   })),
   outbound: demand.outbound.map((flow) => ({
     ...heldFlow(flow, demand, scale),

@@ -48,6 +48,7 @@ export interface ProveOptions extends Omit<PhaseOptions, 'onProgress'> {
 type Stop = NonNullable<FlowResult['stop']>;
 
 const portLimit = (wiring: FlowWiring): Pick<StoppedBy, 'stage' | 'limit'> => {
+  if (wiring.sidecar !== undefined) return { stage: 'Sidecar', limit: 'net.ipv4.ip_local_port_range' };
   if (wiring.direction === 'Inbound') return { stage: 'Clients', limit: 'ClientPorts' };
   const isExplicit = wiring.open.source.kind === 'Ports';
   return { stage: 'Socket', limit: isExplicit ? 'SourcePorts' : 'net.ipv4.ip_local_port_range' };

@@ -1,4 +1,4 @@
-import type { FarEndMaximum, Router } from './topology.ts';
+import type { Router } from './topology.ts';
 
 /**
  * Addresses of the chain: link i (from 0) between namespace i on its left and i + 1 on its right is 10.i.0.0/16, the left
@@ -60,31 +60,8 @@ const sourceRules = (router: Router, link: number, match: string): readonly stri
   });
 };
 
-const spanText = ([first, last]: Router['peers']): string =>
+export const spanText = ([first, last]: Router['peers']): string =>
   first === last ? ipText(first) : `${ipText(first)}-${ipText(last)}`;
-
-/** A far end that is full refuses: the connection gets a RST instead of an answer. */
-export const farEndRules = (farEnds: readonly FarEndMaximum[]): string => {
-  if (farEnds.length === 0) return '';
-  const sets = farEnds.flatMap(({ addresses }, at) =>
-    addresses === undefined ? [] : [`  set full-${at} { type ipv4_addr; size ${addresses}; flags dynamic; }`],
-  );
-  const rules = farEnds.map(({ peers, maximum, addresses }, at) => {
-    const over = `ct count over ${maximum}`;
-    const full = addresses === undefined ? over : `add @full-${at} { ip daddr ${over} }`;
-    return `    ip daddr ${spanText(peers)} tcp flags syn ct state new ${full} reject with tcp reset`;
-  });
-  return [
-    'table ip proof {',
-    ...sets,
-    '  chain admit {',
-    '    type filter hook input priority filter;',
-    ...rules,
-    '  }',
-    '}',
-    '',
-  ].join('\n');
-};
 
 /** The rules of the router at this position of the chain: source addresses and ports as its translator has them. */
 export const routerRules = (router: Router | undefined, position: number): string => {

@@ -1,8 +1,8 @@
 import type { Demand, InboundFlow, OutboundFlow, Translator } from '../planner/demand.ts';
-import { busiestAddressShare } from '../planner/sharing.ts';
+import { addressSpan, type FarEndMaximum, farEndOf, farEndRules } from './far-end.ts';
 import type { Endpoint, Listener, OpenPlan } from './holder-protocol.ts';
-import { farEndRules, ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
-import type { PodSysctl, ProofState } from './proof-state.ts';
+import { ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
+import { openingSidecar, type PodSysctl, type ProofState } from './proof-state.ts';
 
 export type NamespaceName = 'pod' | 'peer' | `router-${number}`;
 
@@ -27,6 +27,8 @@ export interface FlowWiring {
   readonly flow: string;
   readonly direction: 'Inbound' | 'Outbound';
   readonly container: number;
+  /** The sidecar in the pod that opens it; undefined: the side across. */
+  readonly sidecar: string | undefined;
   readonly connections: number;
   readonly open: OpenPlan;
   readonly listeners: readonly number[];
@@ -60,6 +62,8 @@ export interface Router {
 // RFC 6598, free inside namespaces of our own: four million addresses of peers, all local to theirs by one route.
 const firstPeerIp = 0x6440_0001;
 const podIp = 0x0a00_0002;
+// 127.0.0.6, which Istio's sidecar dials from.
+const firstSidecarIp = 0x7f00_0006;
 const firstTargetPort = 10_000;
 const peerBacklog = 16_384;
 /** Opened but not yet accepted: half of what any accept queue of ours takes. */
@@ -68,14 +72,6 @@ const largestWindow = 2048;
 const translatedSynRetries = 2;
 /** Client ports of peers that nobody declared: those above the privileged ones. */
 const undeclaredClientPorts = 64_512;
-
-/** What some addresses of the peers' take at most. */
-export interface FarEndMaximum {
-  readonly peers: readonly [first: number, last: number];
-  readonly maximum: number;
-  /** So many that have the maximum each; undefined: it is that of all together. */
-  readonly addresses: number | undefined;
-}
 
 interface Block {
   readonly first: number;
@@ -95,11 +91,6 @@ const addressBook = () => {
     return block;
   };
 };
-
-const addressSpan = (ips: readonly number[]): readonly [first: number, last: number] => [
-  ips.reduce((a, b) => Math.min(a, b)),
-  ips.reduce((a, b) => Math.max(a, b)),
-];
 
 const range = (count: number): readonly number[] => Array.from({ length: count }, (_, at) => at);
 
@@ -139,6 +130,7 @@ const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state:
     flow: flow.name,
     direction: 'Outbound',
     container: flow.container,
+    sidecar: undefined,
     connections: flow.connections,
     open: {
       targets,
@@ -156,16 +148,6 @@ const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state:
   };
 };
 
-const farEndOf = (flow: OutboundFlow, targets: readonly Endpoint[]): FarEndMaximum | undefined => {
-  const { maxConnectionsPerAddress: maximum, farEndAddresses } = flow;
-  if (maximum === undefined) return undefined;
-  const ips = [...new Set(targets.map(({ ip }) => ip))];
-  const peers = addressSpan(ips);
-  if (ips.length === farEndAddresses) return { peers, maximum, addresses: ips.length };
-  const { numerator, denominator } = busiestAddressShare(flow);
-  return { peers, maximum: Math.floor((maximum * denominator) / numerator), addresses: undefined };
-};
-
 /** A share below the even one is no busiest target. */
 const busiestPercentOf = ({ largestSharePercent = 0 }: OutboundFlow, targets: number): number | undefined =>
   largestSharePercent * targets > 100 ? largestSharePercent : undefined;
@@ -180,6 +162,17 @@ const clientsFor = ({ clients, connections }: InboundFlow): { readonly addresses
 const somaxconnOf = ({ sysctls }: ProofState): number =>
   Number(sysctls.find(({ name }) => name === 'net.core.somaxconn')?.value ?? 4096);
 
+/** A sidecar dials from loopback addresses of its own, bound late, with the pod's ports. */
+const sidecarSource = (flow: InboundFlow): Pick<OpenPlan, 'sourceIps' | 'source'> | undefined => {
+  const sidecar = openingSidecar(flow);
+  return (
+    sidecar && {
+      sourceIps: range(sidecar.addresses).map((at) => firstSidecarIp + at),
+      source: { kind: 'Kernel', range: undefined },
+    }
+  );
+};
+
 const inboundWiring = (
   flow: InboundFlow,
   wired: { readonly block: Block; readonly listener: number; readonly state: ProofState },
@@ -190,6 +183,7 @@ const inboundWiring = (
     flow: flow.name,
     direction: 'Inbound',
     container: flow.container,
+    sidecar: openingSidecar(flow)?.name,
     connections: flow.connections,
     open: {
       targets: [{ ip: podIp, port: flow.port }],
@@ -197,6 +191,7 @@ const inboundWiring = (
       sourceIps: range(addresses).map((at) => wired.block.first + at),
       source: { kind: 'Ports', low: Math.max(1, Math.min(1024, 65_536 - ports)), count: ports },
       synRetries: retriesFor(flow.path),
+      ...sidecarSource(flow),
     },
     listeners: range(flow.listenSockets).map((at) => wired.listener + at),
     window: Math.max(1, Math.min(largestWindow, Math.floor(queue / 2))),
