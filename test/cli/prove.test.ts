@@ -51,6 +51,17 @@ describe('prove', () => {
     expect(stderr).toContain('small after: in 1,000 of 1,000');
   });
 
+  it('notes what it does not show, or shows otherwise', () => {
+    const flows = `  inbound: [{name: in, port: 80, connections: 30, path: [{type: Sidecar, name: proxy, addresses: 1}]}]
+  outbound: [{name: out, connections: 30, destination: {addresses: {ips: [198.51.100.7], ports: [80]}, maxConnectionsPerAddress: 20}}]`;
+    const { status, stdout } = prove(['-o', 'json'], budget(flows));
+    expect(JSON.parse(stdout)).toMatchObject({
+      after: { reached: 50, stoppedBy: { stage: 'Destination', limit: 'MaxConnectionsPerAddress', errno: 111 } },
+      notes: [expect.stringContaining('sidecar'), 'flows are opened one after the other'],
+    });
+    expect(status).toBe(0);
+  });
+
   it('shows people a bar for each phase and each limit', () => {
     const { stdout } = prove([], accepting(1500));
     expect(stdout).toContain('before  [###############---------] 960, stopped by RLIMIT_NOFILE (Process) with EMFILE');
