@@ -102,6 +102,7 @@ export type AssumptionKind =
   | 'ServiceHeadless'
   | 'TranslatorDefaults'
   | 'NoTranslatorDeclared'
+  | 'EvenTranslatorAddresses'
   | 'NodeUnknown'
   | 'KernelPortCliff'
   | 'TimestampsBothEnds'
