@@ -22,7 +22,7 @@ export interface DelegatingNetwork {
   readonly delegatesIn: string;
 }
 
-const ipamSchema = z.looseObject({ type: z.string().min(1), dataDir: z.string().optional() });
+const ipamSchema = z.looseObject({ type: z.string().optional(), dataDir: z.string().optional() });
 const pluginSchema = z.looseObject({
   type: z.string().min(1),
   ipMasq: z.boolean().optional(),
@@ -55,9 +55,12 @@ export function parseNetwork(text: string): CniNetwork | DelegatingNetwork {
   const { name, cniVersion, plugins } = parseList(text);
   const [first, ...rest] = plugins;
   if (first === undefined) throw new AddressError('NetworkUnknown', 'the network configuration names no plugin');
+  const network =
+    first.type === flannelPlugin
+      ? { name, cniVersion, delegatesIn: first.dataDir ?? defaultFlannelData }
+      : networkOf({ name, cniVersion }, first);
   for (const { type } of rest) if (!harmlessPlugins.has(type)) throw unsupported(type);
-  if (first.type !== flannelPlugin) return networkOf({ name, cniVersion }, first);
-  return { name, cniVersion, delegatesIn: first.dataDir ?? defaultFlannelData };
+  return network;
 }
 
 /** What a delegating network's plugin wrote down for one pod. Throws AddressError. */
@@ -72,7 +75,7 @@ function networkOf(identity: Pick<PluginList, 'name' | 'cniVersion'>, plugin: Pl
   const attachment = openPlugins.get(type);
   if (attachment === undefined) throw unsupported(type);
   if (ipMasq) throw new AddressError('NetworkUnsupported', `${type} ${masquerades}`);
-  if (ipam === undefined) throw new AddressError('NetworkUnsupported', `${type} hands out no addresses here`);
+  if (ipam?.type === undefined) throw new AddressError('NetworkUnsupported', `${type} hands out no addresses here`);
   if (ipam.type !== 'host-local') throw unsupported(ipam.type);
   const { dataDir = defaultStore } = ipam;
   if (!isAbsolute(dataDir)) throw new AddressError('NetworkUnknown', `dataDir "${dataDir}" must be absolute`);

@@ -1,3 +1,5 @@
+import { isIP } from 'node:net';
+
 import { AddressError, isLasting, type Leases } from '../addresses/provider.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import type { NamespaceOperation, ResultOf } from '../linux/namespace-operations.ts';
@@ -23,7 +25,7 @@ export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal)
   try {
     if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
     const leases = await host.addresses.lease({ sandboxId, netnsPath }, count, signal);
-    await orGiveBack(host, leases, netnsPath, () => putOnNew(leases, host, { netnsPath, signal }));
+    await putOnOrGiveBack(leases, host, { netnsPath, signal });
     return { isChecked: true, isLate: false, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError) || !isLasting(error)) throw error;
@@ -52,11 +54,6 @@ export async function putOn(leases: Leases, host: Host, { netnsPath, signal }: P
   return visit(netnsPath, { operation: 'AddAddresses', interfaceName, ips });
 }
 
-async function putOnNew(leases: Leases, host: Host, place: Place): Promise<void> {
-  if (leases.attachment === 'Bridged') await refuseTaken(leases, host, place);
-  await putOn(leases, host, place);
-}
-
 async function refuseTaken({ interfaceName, addresses: ips }: Leases, host: Host, place: Place): Promise<void> {
   const visit = visitor(host, place.signal);
   await visit(place.netnsPath, { operation: 'AskNeighbours', interfaceName, ips });
@@ -77,20 +74,15 @@ async function routeTo(leases: Leases, host: Host, signal: AbortSignal): Promise
 }
 
 function byFamily({ primaries, addresses }: Leases): readonly (readonly [string, readonly string[]])[] {
-  const familyOf = (ip: string): boolean => ip.includes(':');
-  return primaries.map((own) => [own, addresses.filter((ip) => familyOf(ip) === familyOf(own))]);
+  return primaries.map((own) => [own, addresses.filter((ip) => isIP(ip) === isIP(own))]);
 }
 
-async function orGiveBack(
-  host: Host,
-  leases: Leases,
-  netnsPath: string,
-  attempt: () => Promise<unknown>,
-): Promise<void> {
+async function putOnOrGiveBack(leases: Leases, host: Host, place: Place): Promise<void> {
   try {
-    await attempt();
+    if (leases.attachment === 'Bridged') await refuseTaken(leases, host, place);
+    await putOn(leases, host, place);
   } catch (error) {
-    await takeOff(leases, host, netnsPath);
+    await takeOff(leases, host, place.netnsPath);
     // What cannot be given back now is found later: its sandbox will be gone.
     await host.addresses.release(leases.sandboxId, AbortSignal.timeout(giveBackMs)).catch(() => undefined);
     throw error;

@@ -27,9 +27,10 @@ export function ipText(bytes: Buffer): string {
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
+const groupsOf = (text: string): readonly string[] => text.split(':').filter(Boolean);
+
 function ipv6Bytes(ip: string): Buffer {
   const [head = '', tail] = ip.split('::');
-  const groupsOf = (text: string): readonly string[] => text.split(':').filter(Boolean);
   const left = groupsOf(head);
   const right = groupsOf(tail ?? '');
   const groups = [...left, ...Array<string>(8 - left.length - right.length).fill('0'), ...right];

@@ -37,10 +37,12 @@ const MSG_DONTWAIT = 0x40;
 const receiveBytes = 32_768;
 const attributeHeaderBytes = 4;
 
+type MessageArguments = readonly [fd: number, data: Buffer, length: number, flags: number];
+
 interface Calls {
   readonly socket: (family: number, type: number, protocol: number) => number;
-  readonly send: (fd: number, data: Buffer, length: number, flags: number) => number;
-  readonly recv: (fd: number, data: Buffer, length: number, flags: number) => number;
+  readonly send: (...message: MessageArguments) => number;
+  readonly recv: (...message: MessageArguments) => number;
   readonly close: (fd: number) => number;
   readonly errno: () => number;
 }

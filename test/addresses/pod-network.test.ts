@@ -1,7 +1,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { podNetworkProvider } from '../../src/addresses/pod-network.ts';
 import { AddressError, isLasting } from '../../src/addresses/provider.ts';
+import { nodeAccess } from '../../src/agent/assemble.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { bridged, dualStack, makePodNetwork, type PodNetwork, routed } from './pod-network-setting.ts';
 
@@ -21,24 +23,23 @@ const faultOf = async (attempt: Promise<unknown>): Promise<AddressError> => {
 const leaseIn = (network: PodNetwork, count: number, netnsPath: string) =>
   network.provider.lease({ sandboxId: 'sandbox-1', netnsPath }, count, signal);
 
+const bothFamilies = {
+  primaries: ['10.99.0.2', 'fd99::2'],
+  addresses: ['10.99.0.3', 'fd99::3', '10.99.0.4', 'fd99::4', '10.99.0.5', 'fd99::5'],
+};
+
 describe('further addresses of a pod', () => {
   test.each([
-    ['bridged', bridged, 'Bridged', ['10.99.0.2'], ['10.99.0.3', '10.99.0.4', '10.99.0.5']],
-    [
-      'dual-stack',
-      dualStack,
-      'Bridged',
-      ['10.99.0.2', 'fd99::2'],
-      ['10.99.0.3', 'fd99::3', '10.99.0.4', 'fd99::4', '10.99.0.5', 'fd99::5'],
-    ],
-    [
-      'routed',
-      routed,
-      'Routed',
-      ['10.99.0.2', 'fd99::2'],
-      ['10.99.0.3', 'fd99::3', '10.99.0.4', 'fd99::4', '10.99.0.5', 'fd99::5'],
-    ],
-  ])('are leased in a %s network, held, and given back', async (_, kind, attachment, primaries, addresses) => {
+    {
+      name: 'bridged',
+      kind: bridged,
+      attachment: 'Bridged',
+      primaries: ['10.99.0.2'],
+      addresses: ['10.99.0.3', '10.99.0.4', '10.99.0.5'],
+    },
+    { name: 'dual-stack', kind: dualStack, attachment: 'Bridged', ...bothFamilies },
+    { name: 'routed', kind: routed, attachment: 'Routed', ...bothFamilies },
+  ])('are leased in a $name network, held, and given back', async ({ kind, attachment, primaries, addresses }) => {
     using network = await makePodNetwork(kind);
     using pod = makeNetworkNamespace();
     network.join('sandbox-1', pod);
@@ -122,8 +123,6 @@ describe('a network that cannot be asked', () => {
     using network = await makePodNetwork(bridged);
     using pod = makeNetworkNamespace();
     network.join('sandbox-1', pod);
-    const { nodeAccess } = await import('../../src/agent/assemble.ts');
-    const { podNetworkProvider } = await import('../../src/addresses/pod-network.ts');
     const { configurationFolder, folder } = network;
     const blind = podNetworkProvider({ configurationFolder, programFolders: [folder], access: nodeAccess });
     const attempt = blind.lease({ sandboxId: 'sandbox-1', netnsPath: pod.path }, 1, signal);

@@ -194,11 +194,12 @@ describe('a pod with four further addresses planned', () => {
   });
 });
 
-describe('an agent that was away', () => {
-  const old = (network: PodNetwork): void => {
-    for (const ip of network.stored()) utimesSync(join(network.folder, 'store', 'pods', ip), 1, 1);
-  };
+/** Makes what is handed out look as if that had been long ago. */
+const old = (network: PodNetwork): void => {
+  for (const ip of network.stored()) utimesSync(join(network.folder, 'store', 'pods', ip), 1, 1);
+};
 
+describe('an agent that was away', () => {
   test('finds the leases of the pods that are there, and puts on an interface what it was killed before', async () => {
     using network = await makePodNetwork(bridged);
     using netns = makeNetworkNamespace();
@@ -256,10 +257,10 @@ describe('an agent that was away', () => {
 });
 
 test.each([
-  ['of a living pod', 'alive', 31_000, 0],
-  ['of an unknown sandbox', 'unknown', 31_000, 1],
-  ['that is as young as a sandbox in the making', 'unknown', 29_000, 0],
-])('a lease %s: lost or not', (_, sandboxId, ageMs, lost) => {
+  { whose: 'of a living pod', sandboxId: 'alive', ageMs: 31_000, lost: 0 },
+  { whose: 'of an unknown sandbox', sandboxId: 'unknown', ageMs: 31_000, lost: 1 },
+  { whose: 'that is as young as a sandbox in the making', sandboxId: 'unknown', ageMs: 29_000, lost: 0 },
+])('a lease $whose is lost: $lost', ({ sandboxId, ageMs, lost }) => {
   const leases = {
     sandboxId,
     interfaceName: 'eth0',
