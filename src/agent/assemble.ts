@@ -1,4 +1,5 @@
 import type { NodeAccess } from '../addresses/node-access.ts';
+import { attachedProvider } from '../addresses/attached.ts';
 import { podNetworkProvider } from '../addresses/pod-network.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
@@ -14,6 +15,7 @@ import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
 import { LateBefore } from './late-before.ts';
 import { NodeView } from './node-view.ts';
+import { readAddresses } from './dress.ts';
 import { PlannedPods } from './planned-pods.ts';
 import { Publisher } from './publish.ts';
 import { statusFor } from './report.ts';
@@ -72,7 +74,10 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     caps,
     facts: () => node.facts,
     nodeNetnsPath: () => node.netnsPath,
-    addresses: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
+    addresses: {
+      PodNetwork: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
+      Multus: attachedProvider({ addressesOf: (netnsPath, signal) => readAddresses(worker, netnsPath, signal) }),
+    },
     addressFiles: new AddressFiles(options.addressFolder),
   };
   const lateBefore = new LateBefore();

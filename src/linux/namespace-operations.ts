@@ -22,7 +22,6 @@ export interface ReadSocketTotals {
 
 export interface ListAddresses {
   readonly operation: 'ListAddresses';
-  readonly interfaceName: string;
 }
 
 /** Of interfaces.ts and neighbours.ts. */
@@ -89,7 +88,7 @@ function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyo
     case 'ReadSysctl':
       return readSysctl(operation.name, procRoot);
     case 'ListAddresses':
-      return listAddresses(operation.interfaceName);
+      return listAddresses();
     case 'TakeNeighbours':
       return takeNeighbours(operation.interfaceName, operation.ips);
     case 'AddHostRoutes':
