@@ -26,6 +26,8 @@ const planSection = z.strictObject({
     extra: z.int().min(0).max(32),
     spread: z.enum(['Transparent', 'Application']),
   }),
+  /** Spread: the agent picks the port too, at connect(). Absent: it does not; what older versions signed stays as it is. */
+  portSelection: z.literal('Spread').optional(),
   flows: z
     .array(
       z.strictObject({
@@ -51,7 +53,7 @@ export const encodeAnnotation = (section: PlanSection, signature: Buffer): strin
 /** What the agent applies of a plan: limits and sysctls. */
 export type AppliedSection = Pick<
   PlanSection,
-  'containers' | 'sysctls' | 'portRange' | 'reservedPorts' | 'sourceAddresses'
+  'containers' | 'sysctls' | 'portRange' | 'reservedPorts' | 'sourceAddresses' | 'portSelection'
 >;
 
 export const appliedOf = ({
@@ -60,7 +62,15 @@ export const appliedOf = ({
   portRange,
   reservedPorts,
   sourceAddresses,
-}: PlanSection): AppliedSection => ({ containers, sysctls, portRange, reservedPorts, sourceAddresses });
+  portSelection,
+}: PlanSection): AppliedSection => ({
+  containers,
+  sysctls,
+  portRange,
+  reservedPorts,
+  sourceAddresses,
+  ...(portSelection === undefined ? {} : { portSelection }),
+});
 
 /**
  * What the agent applies of a plan, hashed. Two budgets' generations with an equal hash need no new
@@ -72,9 +82,17 @@ export const sectionHash = ({
   portRange,
   reservedPorts,
   sourceAddresses,
+  portSelection,
 }: PlanSection): string => {
   const ordered = Object.entries(sysctls).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const applied = JSON.stringify([containers, ordered, portRange, reservedPorts, sourceAddresses]);
+  const applied = JSON.stringify([
+    containers,
+    ordered,
+    portRange,
+    reservedPorts,
+    sourceAddresses,
+    ...(portSelection === undefined ? [] : [portSelection]),
+  ]);
   return createHash('sha256').update(applied).digest('hex').slice(0, 16);
 };
 
@@ -120,7 +138,8 @@ export const covers = (carried: AppliedSection, planned: AppliedSection): boolea
     contains(carried.reservedPorts, planned.reservedPorts) &&
     carried.sourceAddresses.provider === provider &&
     carried.sourceAddresses.extra >= extra &&
-    carried.sourceAddresses.spread === spread
+    carried.sourceAddresses.spread === spread &&
+    carried.portSelection === planned.portSelection
   );
 };
 

@@ -115,7 +115,9 @@ const retriesFor = (path: readonly Translator[]): number | undefined =>
   translatorsOf(path).length === 0 ? undefined : translatedSynRetries;
 
 const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state: ProofState): FlowWiring => {
-  const addresses = podSourceIps(state);
+  // A socket that the program binds itself is left alone by a transparent spread.
+  const isSpread = flow.binding === 'Late' || state.demand.extraAddresses.spread === 'Application';
+  const addresses = isSpread ? podSourceIps(state) : [podIp];
   const source = sourceFor(flow, state);
   const needsBind = source.kind !== 'Kernel' || addresses.length > 1;
   return {
