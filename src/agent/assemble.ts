@@ -52,6 +52,13 @@ export const nodeAccess: NodeAccess = {
   run: runProgram,
 };
 
+function addressProviders({ podNetwork }: AgentOptions, worker: NamespaceWorker): Host['addresses'] {
+  return {
+    PodNetwork: podNetworkProvider({ ...podNetwork, access: nodeAccess }),
+    Multus: attachedProvider({ addressesOf: (netnsPath, signal) => readAddresses(worker, netnsPath, signal) }),
+  };
+}
+
 /** Nothing runs yet. */
 export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
   const { logger, caps, nodeName } = options;
@@ -74,10 +81,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     caps,
     facts: () => node.facts,
     nodeNetnsPath: () => node.netnsPath,
-    addresses: {
-      PodNetwork: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
-      Multus: attachedProvider({ addressesOf: (netnsPath, signal) => readAddresses(worker, netnsPath, signal) }),
-    },
+    addresses: addressProviders(options, worker),
     addressFiles: new AddressFiles(options.addressFolder),
   };
   const lateBefore = new LateBefore();
