@@ -14,7 +14,7 @@ const exceptions = ({ untouchable }: Situation, states: readonly PodState[]): st
   const sentences = [
     ...(onHost.length === 0
       ? []
-      : [`${namesOf(onHost)}: the network is the node's, so limits are set and sysctls are not.`]),
+      : [`${namesOf(onHost)}: the network is the node's, so limits are set, sysctls and addresses are not.`]),
     ...(untouchable === 0 ? [] : [`${counted(untouchable, 'Windows or static pod')} that match are left alone.`]),
   ];
   return sentences.map((sentence) => ` ${sentence}`).join('');
