@@ -32,7 +32,7 @@ export const podReasons = [
   'SignatureInvalid',
   'LimitNotSettable',
   'SysctlNotSettable',
-  'AddressesNotAvailable',
+  'AddressesMissing',
   'Pending',
   'Gone',
 ] as const;
