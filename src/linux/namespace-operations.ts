@@ -2,8 +2,10 @@ import { addHostRoutes, removeHostRoutes } from './host-routes.ts';
 import { addAddresses, type InterfaceAddress, listAddresses, removeAddresses } from './interfaces.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
 import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
+import { readTcpSockets } from './sock-diag.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
+import type { TcpSockets } from './tcp-sockets.ts';
 
 export interface ReadSysctl {
   readonly operation: 'ReadSysctl';
@@ -44,8 +46,21 @@ export interface OnHostRoutes {
   readonly ips: readonly string[];
 }
 
+export interface ReadTcpSockets {
+  readonly operation: 'ReadTcpSockets';
+  /** How many destinations to name, those that use most ports first. */
+  readonly mostDestinations: number;
+}
+
 export type NamespaceOperation =
-  ReadSysctl | WriteSysctl | ReadSocketTotals | ListAddresses | OnInterface | TakeNeighbours | OnHostRoutes;
+  | ReadSysctl
+  | WriteSysctl
+  | ReadSocketTotals
+  | ReadTcpSockets
+  | ListAddresses
+  | OnInterface
+  | TakeNeighbours
+  | OnHostRoutes;
 
 export type OperationResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: LinuxFailure };
@@ -55,6 +70,7 @@ interface ValueOf {
   readonly ReadSysctl: string;
   readonly WriteSysctl: string;
   readonly ReadSocketTotals: SocketTotals;
+  readonly ReadTcpSockets: TcpSockets;
   readonly ListAddresses: readonly InterfaceAddress[];
   readonly AddAddresses: readonly string[];
   readonly RemoveAddresses: readonly string[];
@@ -78,10 +94,20 @@ export function performOperation(operation: NamespaceOperation, procRoot: string
   }
 }
 
+/** For a program's own namespace, which takes no right and no thread: performs the operations in order. */
+export function performOperations<const T extends readonly NamespaceOperation[]>(
+  operations: T,
+  procRoot: string,
+): ResultsOf<T> {
+  return operations.map((operation) => performOperation(operation, procRoot)) as ResultsOf<T>;
+}
+
 function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyof ValueOf] {
   switch (operation.operation) {
     case 'ReadSocketTotals':
       return socketTotalsFor(readSocketFiles(procRoot));
+    case 'ReadTcpSockets':
+      return readTcpSockets(operation.mostDestinations, procRoot);
     case 'WriteSysctl':
       writeSysctl(operation.name, operation.value, procRoot);
       return readSysctl(operation.name, procRoot);

@@ -116,8 +116,8 @@ const retriesFor = (path: readonly Translator[]): number | undefined =>
 
 const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state: ProofState): FlowWiring => {
   // A socket that the program binds itself is left alone by a transparent spread.
-  const isSpread = flow.binding === 'Late' || state.demand.extraAddresses.spread === 'Application';
-  const addresses = isSpread ? podSourceIps(state) : [podIp];
+  const hasAll = flow.binding === 'Late' || state.demand.extraAddresses.spread === 'Application';
+  const addresses = hasAll ? podSourceIps(state) : [podIp];
   const source = sourceFor(flow, state);
   const needsBind = source.kind !== 'Kernel' || addresses.length > 1;
   return {
