@@ -1,5 +1,8 @@
+import type { AddressProvider } from '../addresses/provider.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
+import type { AddressFiles } from './address-file.ts';
+import type { ProviderName } from './source-addresses.ts';
 import type { AgentCaps } from './adjust.ts';
 
 /** The machine as the agent reaches it. */
@@ -12,4 +15,6 @@ export interface Host {
   readonly facts: () => NodeFacts;
   /** The node's own network namespace. */
   readonly nodeNetnsPath: () => string;
+  readonly addresses: Readonly<Record<ProviderName, AddressProvider>>;
+  readonly addressFiles: AddressFiles;
 }

@@ -13,6 +13,8 @@ export type ConditionReason =
   | 'InvalidSpec'
   | 'DestinationNotFound'
   | 'ContainerNotFound'
+  | 'AttachmentNotFound'
+  | 'AttachmentNotUsable'
   // Applied, Verified
   | 'AllPodsCurrent'
   | 'PodsOutdated'
@@ -23,6 +25,7 @@ export type ConditionReason =
   | 'AppliedLate'
   | 'PodsUnverified'
   | 'LimitNotSettable'
+  | 'AddressesMissing'
   | 'SignatureInvalid'
   | 'AgentAbsent'
   | 'NothingToVerify'

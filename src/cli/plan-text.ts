@@ -28,11 +28,19 @@ const bindingLines = ({ demand, plan }: PlannedBudget): readonly string[] => {
   return ['', `Binds:  ${message}`, `Remedy: ${remedy}`];
 };
 
+const addressLines = ({ sourceAddresses: { extra, total } }: PlannedBudget['plan']): readonly string[] =>
+  extra === 0
+    ? []
+    : [
+        `  ${numberText(extra)} extra source ${extra === 1 ? 'address' : 'addresses'}, ${numberText(total)} in use to each target`,
+      ];
+
 const podLines = ({ plan }: PlannedBudget): readonly string[] => [
   '',
   'The pod gets',
   ...plan.containers.map((container) => `  RLIMIT_NOFILE ${nofileText(container)}`),
   ...plan.sysctls.map((sysctl) => `  ${sysctl.name} = ${sysctl.value}   (${setterText(sysctl)})`),
+  ...addressLines(plan),
   `  ${memoryText(plan)}`,
   '',
   'Its nodes must offer at least',

@@ -14,7 +14,7 @@ const exceptions = ({ untouchable }: Situation, states: readonly PodState[]): st
   const sentences = [
     ...(onHost.length === 0
       ? []
-      : [`${namesOf(onHost)}: the network is the node's, so limits are set and sysctls are not.`]),
+      : [`${namesOf(onHost)}: the network is the node's, so limits are set, sysctls and addresses are not.`]),
     ...(untouchable === 0 ? [] : [`${counted(untouchable, 'Windows or static pod')} that match are left alone.`]),
   ];
   return sentences.map((sentence) => ` ${sentence}`).join('');
@@ -73,7 +73,24 @@ const failureReasons = [
     many: 'could',
     what: ' not be given what is planned',
   },
+  {
+    reason: 'AddressesMissing',
+    of: ['AddressesMissing'],
+    one: 'runs',
+    many: 'run',
+    what: ' without the planned source addresses',
+  },
 ] as const;
+
+/** A pod whose node has too few addresses left does not start: no running pod tells of it, only its agent. */
+const waitingVerdict = ({ pods }: Situation): Verdict | undefined => {
+  const waiting = pods.filter(({ isRunning, report }) => !isRunning && report?.reason === 'AddressesMissing');
+  if (waiting.length === 0) return undefined;
+  const names = listed(waiting.map(({ name }) => name));
+  const first = waiting[0]?.report?.message ?? '';
+  const message = `${counted(waiting.length, 'pod')} cannot start without the planned source addresses: ${names}. ${first}`;
+  return { status: 'False', reason: 'AddressesMissing', message };
+};
 
 const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
   for (const { reason, of, one, many, what } of failureReasons) {
@@ -84,6 +101,15 @@ const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
     return { status: 'False', reason, message };
   }
   return undefined;
+};
+
+/** Multus adds interfaces before a container starts: what is missing then does not come later. */
+const addressVerdict = (states: readonly PodState[]): Verdict | undefined => {
+  const [first, ...others] = states.filter(({ addressesMissing }) => addressesMissing > 0);
+  if (first === undefined) return undefined;
+  const planned = first.carried?.section.sourceAddresses.extra ?? 0;
+  const message = `${counted(1 + others.length, 'pod')} ${agreeing(1 + others.length, 'lacks', 'lack')} extra source addresses: ${namesOf([first, ...others])}. Of ${first.name} ${first.addressesMissing} of ${planned} are missing in its network-status.`;
+  return { status: 'False', reason: 'AddressesMissing', message };
 };
 
 const seenShare = (seen: number, all: number): string =>
@@ -111,16 +137,19 @@ const unverifiedVerdict = (states: readonly PodState[], now: Date): Verdict | un
 
 /** Whether the agents saw every running pod as planned. */
 export const verifiedVerdict = (
-  { budget, now }: Situation,
+  situation: Situation,
   states: readonly PodState[],
   { needsAgent }: { readonly needsAgent: boolean },
 ): Verdict => {
+  const { budget, now } = situation;
   if (budget.spec.updatePolicy.mode === 'Off')
     return { status: 'Unknown', reason: 'ModeOff', message: 'Mode Off only plans: there is nothing to verify.' };
+  const waiting = waitingVerdict(situation);
+  if (waiting !== undefined) return waiting;
   if (states.length === 0) return noPods;
   if (!needsAgent)
     return { status: 'True', reason: 'NothingToVerify', message: 'The plan has nothing for an agent to set.' };
-  const failure = failureVerdict(states) ?? unverifiedVerdict(states, now);
+  const failure = failureVerdict(states) ?? addressVerdict(states) ?? unverifiedVerdict(states, now);
   if (failure !== undefined) return failure;
   const share = seenShare(states.length, states.length);
   const late = states.filter(({ report }) => report?.reason === 'AppliedLate');

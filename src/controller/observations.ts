@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import { budgetsSelecting } from '../api/selector.ts';
@@ -14,6 +15,7 @@ export interface Surroundings {
   readonly observedFor: (budget: ConnectionBudget) => Observed;
   readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
   readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
+  readonly attachment: (key: string) => Attachment | undefined;
 }
 
 /** What was observed of each budget, with what it remembers of the last ten minutes. */
@@ -71,6 +73,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
     observedFor: (budget) => sightOf(budget).settled.observed,
     nodeFactsFor: (budget) => sightOf(budget).node,
     namespaceLabels: cluster.namespaceLabels,
+    attachment: cluster.attachment,
   };
 };
 
@@ -98,6 +101,7 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
     nodeName: pod.nodeName,
     observed: podFactsOf(cluster, pod),
     ownSysctls: pod.ownSysctls,
+    attachedAddresses: pod.attachedAddresses,
     carried: pod.carried,
     report: node?.pods.find(({ uid }) => uid === pod.uid),
     hasAgent: node?.agent?.connected === true,

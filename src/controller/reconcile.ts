@@ -53,6 +53,7 @@ const summaryOf = ({ plan, hash }: Planned): NonNullable<ConnectionBudgetStatus[
     hardDescriptors: descriptors.hard,
   })),
   sysctls: plan.sysctls.map(({ name, value, setBy }) => ({ name, value: shortened(value, longestSysctl), setBy })),
+  sourceAddresses: plan.sourceAddresses,
   kernelMemoryBytes: plan.kernelMemoryBytes,
   chargedMemoryBytes: plan.chargedMemoryBytes,
 });

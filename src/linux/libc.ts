@@ -10,6 +10,10 @@ const RLIMIT_NOFILE = 7;
 const CLONE_NEWNET = 0x4000_0000;
 // RLIM64_INFINITY of asm-generic/resource.h is ~0ULL.
 const RLIM64_INFINITY = 2n ** 64n - 1n;
+// asm-generic/fcntl.h
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EAGAIN = 11;
 
 /** Soft and hard limit; `Infinity` is what /proc/PID/limits prints as "unlimited". */
 export interface Rlimit {
@@ -22,6 +26,7 @@ type PrlimitArguments = readonly [pid: number, resource: number, limit: BigUint6
 interface Libc {
   readonly prlimit64: (...args: PrlimitArguments) => number;
   readonly setns: (fd: number, type: number) => number;
+  readonly flock: (fd: number, operation: number) => number;
   readonly errno: () => number;
 }
 
@@ -47,6 +52,15 @@ export function enterNetworkNamespace(fd: number, call: FailedCall): void {
   if (setns(fd, CLONE_NEWNET) !== 0) throw linuxErrorForErrno(errno(), call);
 }
 
+/** flock(2): true when the lock is ours, until `fd` is closed or this process ends, whichever way; false: another has it. */
+export function tryLockFile(fd: number, call: FailedCall): boolean {
+  const { flock, errno } = libc();
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const reason = errno();
+  if (reason === EAGAIN) return false;
+  throw linuxErrorForErrno(reason, call);
+}
+
 // createRequire keeps a bundler from following the native module: it stays in node_modules beside the bundle.
 function libc(): Libc {
   if (loaded !== undefined) return loaded;
@@ -56,6 +70,7 @@ function libc(): Libc {
   loaded = {
     prlimit64: symbols.func('int prlimit64(int pid, int resource, void *limit, void *previous)'),
     setns: symbols.func('int setns(int fd, int type)'),
+    flock: symbols.func('int flock(int fd, int operation)'),
     errno: () => koffi.errno(),
   };
   return loaded;

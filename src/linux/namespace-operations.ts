@@ -1,4 +1,7 @@
+import { addHostRoutes, removeHostRoutes } from './host-routes.ts';
+import { addAddresses, type InterfaceAddress, listAddresses, removeAddresses } from './interfaces.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
+import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
 import { readTcpSockets } from './sock-diag.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
@@ -19,21 +22,65 @@ export interface ReadSocketTotals {
   readonly operation: 'ReadSocketTotals';
 }
 
+export interface ListAddresses {
+  readonly operation: 'ListAddresses';
+}
+
+/** Of interfaces.ts and neighbours.ts. */
+export interface OnInterface {
+  readonly operation: 'AddAddresses' | 'RemoveAddresses' | 'AskNeighbours';
+  readonly interfaceName: string;
+  readonly ips: readonly string[];
+}
+
+export interface TakeNeighbours {
+  readonly operation: 'TakeNeighbours';
+  readonly interfaceName: string;
+  readonly ips: readonly string[];
+}
+
+/** Of host-routes.ts. */
+export interface OnHostRoutes {
+  readonly operation: 'AddHostRoutes' | 'RemoveHostRoutes';
+  readonly besideIp: string;
+  readonly ips: readonly string[];
+}
+
 export interface ReadTcpSockets {
   readonly operation: 'ReadTcpSockets';
   /** How many destinations to name, those that use most ports first. */
   readonly mostDestinations: number;
 }
 
-export type NamespaceOperation = ReadSysctl | WriteSysctl | ReadSocketTotals | ReadTcpSockets;
+export type NamespaceOperation =
+  | ReadSysctl
+  | WriteSysctl
+  | ReadSocketTotals
+  | ReadTcpSockets
+  | ListAddresses
+  | OnInterface
+  | TakeNeighbours
+  | OnHostRoutes;
 
 export type OperationResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: LinuxFailure };
 
 /** The value of a sysctl is what is read, after a write too; blanks are normalised. */
-export type ResultOf<T extends NamespaceOperation> = OperationResult<
-  T extends ReadTcpSockets ? TcpSockets : T extends ReadSocketTotals ? SocketTotals : string
->;
+interface ValueOf {
+  readonly ReadSysctl: string;
+  readonly WriteSysctl: string;
+  readonly ReadSocketTotals: SocketTotals;
+  readonly ReadTcpSockets: TcpSockets;
+  readonly ListAddresses: readonly InterfaceAddress[];
+  readonly AddAddresses: readonly string[];
+  readonly RemoveAddresses: readonly string[];
+  readonly AskNeighbours: readonly string[];
+  readonly TakeNeighbours: readonly Neighbour[];
+  readonly AddHostRoutes: readonly string[];
+  readonly RemoveHostRoutes: readonly string[];
+}
+
+export type ResultOf<T extends NamespaceOperation> = OperationResult<ValueOf[T['operation']]>;
 
 export type ResultsOf<T extends readonly NamespaceOperation[]> = { readonly [K in keyof T]: ResultOf<T[K]> };
 
@@ -55,9 +102,34 @@ export function performOperations<const T extends readonly NamespaceOperation[]>
   return operations.map((operation) => performOperation(operation, procRoot)) as ResultsOf<T>;
 }
 
-function valueFor(operation: NamespaceOperation, procRoot: string): string | SocketTotals | TcpSockets {
-  if (operation.operation === 'ReadTcpSockets') return readTcpSockets(operation.mostDestinations, procRoot);
-  if (operation.operation === 'ReadSocketTotals') return socketTotalsFor(readSocketFiles(procRoot));
-  if (operation.operation === 'WriteSysctl') writeSysctl(operation.name, operation.value, procRoot);
-  return readSysctl(operation.name, procRoot);
+function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyof ValueOf] {
+  switch (operation.operation) {
+    case 'ReadSocketTotals':
+      return socketTotalsFor(readSocketFiles(procRoot));
+    case 'ReadTcpSockets':
+      return readTcpSockets(operation.mostDestinations, procRoot);
+    case 'WriteSysctl':
+      writeSysctl(operation.name, operation.value, procRoot);
+      return readSysctl(operation.name, procRoot);
+    case 'ReadSysctl':
+      return readSysctl(operation.name, procRoot);
+    case 'ListAddresses':
+      return listAddresses();
+    case 'TakeNeighbours':
+      return takeNeighbours(operation.interfaceName, operation.ips);
+    case 'AddHostRoutes':
+      return addHostRoutes(operation.besideIp, operation.ips);
+    case 'RemoveHostRoutes':
+      removeHostRoutes(operation.besideIp, operation.ips);
+      return [];
+    default:
+      return onInterface(operation);
+  }
+}
+
+function onInterface({ operation, interfaceName, ips }: OnInterface): readonly string[] {
+  if (operation === 'AddAddresses') return addAddresses(interfaceName, ips);
+  if (operation === 'RemoveAddresses') return removeAddresses(interfaceName, ips);
+  askNeighbours(interfaceName, ips);
+  return [];
 }

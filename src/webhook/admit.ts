@@ -7,9 +7,10 @@ import { type Violation, violationReason, violationText } from '../api/violation
 import { plan as planFor } from '../planner/plan.ts';
 import type { Admission, AdmissionRequest } from './admission-review.ts';
 import { planPod, type PlanPod, type Signer } from './plan-pod.ts';
+import { attachmentKeyOf } from './pod-attachments.ts';
 import { readingOf } from './pod-reading.ts';
 import type { Surroundings } from './surroundings.ts';
-import { bindingWarnings, namespaceWarnings } from './warnings.ts';
+import { attachmentWarnings, bindingWarnings, namespaceWarnings } from './warnings.ts';
 
 /** The decisions of the webhook: value in, value out. A dry run is answered like any other request. */
 
@@ -39,11 +40,13 @@ export const admitPodBy =
     const { namespace } = request;
     const budget = budgetFor(request, pod, surroundings.budgetsIn(namespace));
     if (budget === undefined) return allowed;
+    const attachmentKey = attachmentKeyOf(budget);
     return plan(readingOf(pod), {
       budget,
       namespaceLabels: surroundings.namespaceLabels(namespace),
       observed: surroundings.observedFor(budget),
       node: surroundings.nodeFactsFor(budget),
+      attachment: attachmentKey === undefined ? undefined : surroundings.attachment(attachmentKey),
       signer,
     });
   };
@@ -63,10 +66,11 @@ const refusalFor = (violations: readonly Violation[]): Admission => ({
 });
 
 const budgetWarnings = (budget: ConnectionBudget, surroundings: Surroundings): readonly string[] => {
-  const plan = planFor(demandFor(budget.spec, surroundings.observedFor(budget)), surroundings.nodeFactsFor(budget));
+  const observed = surroundings.observedFor(budget);
+  const plan = planFor(demandFor(budget.spec, observed), surroundings.nodeFactsFor(budget));
   const isOff = budget.spec.updatePolicy.mode === 'Off';
   const namespace = isOff ? [] : namespaceWarnings(budget, surroundings.namespaceLabels(budget.namespace));
-  return [...bindingWarnings(budget, plan), ...namespace];
+  return [...attachmentWarnings(budget, observed.attachment), ...bindingWarnings(budget, plan), ...namespace];
 };
 
 /**

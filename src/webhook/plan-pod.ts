@@ -1,3 +1,4 @@
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import type { PodManifest } from '../api/observed-pod.ts';
@@ -6,8 +7,9 @@ import { podPlanFor } from '../api/plan-section.ts';
 import type { Labels } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Admission } from './admission-review.ts';
+import { podAttachmentsFor } from './pod-attachments.ts';
 import { podPatchFor } from './pod-patch.ts';
-import { podWarnings } from './warnings.ts';
+import { attachmentWarnings, podWarnings } from './warnings.ts';
 
 export interface Signer {
   readonly keyId: string;
@@ -23,6 +25,8 @@ export interface Circumstances {
   readonly namespaceLabels: Labels | undefined;
   readonly observed: Observed;
   readonly node: NodeFacts | undefined;
+  /** The one that the budget names. */
+  readonly attachment: Attachment | undefined;
   readonly signer: Signer;
 }
 
@@ -32,18 +36,23 @@ export type PlanPod = (reading: PodManifest, circumstances: Circumstances) => Ad
 const definedLabels = (labels: Labels | undefined): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
-export const planPod: PlanPod = (reading, { budget, namespaceLabels, observed, node, signer }) => {
+export const planPod: PlanPod = (reading, { budget, namespaceLabels, observed, node, attachment, signer }) => {
+  const attachments = podAttachmentsFor(budget, reading, attachment);
   const podPlan = podPlanFor({
     budget,
     pod: reading,
     namespaceLabels: definedLabels(namespaceLabels),
-    observed,
+    observed: { ...observed, attachment: attachments?.offer },
     node,
     keyId: signer.keyId,
   });
-  const annotation = encodeAnnotation(podPlan.section, signer.sign(podPlan.section, budget.namespace));
-  const patch = podPatchFor(reading, { sysctls: podPlan.kubeletSysctls, annotation });
-  const warnings = podWarnings(budget, podPlan);
+  const { section, kubeletSysctls: sysctls } = podPlan;
+  const patch = podPatchFor(reading, {
+    sysctls,
+    annotation: encodeAnnotation(section, signer.sign(section, budget.namespace)),
+    attachments: attachments?.requestsFor(section.sourceAddresses.extra) ?? [],
+  });
+  const warnings = [...attachmentWarnings(budget, attachments?.offer), ...podWarnings(budget, podPlan)];
   return patch.length === 0 ? { result: 'Allowed', warnings } : { result: 'Patched', patch, warnings };
 };
 

@@ -1,3 +1,4 @@
+import { networksAnnotation } from '../addresses/network-annotation.ts';
 import { group } from '../api/names.ts';
 import type { PodManifest } from '../api/observed-pod.ts';
 
@@ -6,9 +7,6 @@ import type { PodManifest } from '../api/observed-pod.ts';
 type Metadata = NonNullable<PodManifest['metadata']>;
 type Spec = NonNullable<PodManifest['spec']>;
 type Container = NonNullable<Spec['containers']>[number];
-
-/** Where Multus is told of a pod's networks. */
-const networksAnnotation = 'k8s.v1.cni.cncf.io/networks';
 
 /** Whether there are annotations at all decides how one is added; of others' no more is read. */
 const readAnnotations = (annotations: Metadata['annotations']): Metadata['annotations'] => {

@@ -87,9 +87,7 @@ const serve = async (
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
   const answer: Answer =
-    body === 'TooLarge'
-      ? { status: 413, body: 'too large\n', result: 'TooLarge' }
-      : answerFor(path, body, context);
+    body === 'TooLarge' ? { status: 413, body: 'too large\n', result: 'TooLarge' } : answerFor(path, body, context);
   context.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
   return write(response, answer);
 };

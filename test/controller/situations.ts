@@ -63,6 +63,7 @@ export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
     memoryLimitBytes: new Map(),
   },
   ownSysctls: new Map(),
+  attachedAddresses: 0,
   carried: undefined,
   report: undefined,
   hasAgent: true,
@@ -100,6 +101,7 @@ export const reportOf = (sectionHash: string, change: Partial<PodReport> = {}): 
   verified: true,
   reason: 'Applied',
   message: 'soft 22064, hard 22064 as planned',
+  sourceAddresses: [],
   ...change,
 });
 

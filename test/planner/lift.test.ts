@@ -4,7 +4,7 @@ import type { Demand } from '../../src/planner/demand.ts';
 import { liftOf } from '../../src/planner/lift.ts';
 import type { LimitName } from '../../src/planner/limit.ts';
 import { plan } from '../../src/planner/plan.ts';
-import { container, demand, inbound, outbound } from './demands.ts';
+import { container, demand, extra, inbound, outbound } from './demands.ts';
 
 const liftIn = (base: Demand, name: LimitName, flow = '') => {
   const planned = plan(base);
@@ -46,7 +46,7 @@ describe('what lifts a limit', () => {
     },
     {
       what: 'the widest range and four addresses, 4 × 64,512',
-      base: demand({ outbound: [outbound({ connections: 250_000 })], maximumExtraAddresses: 3 }),
+      base: demand({ outbound: [outbound({ connections: 250_000 })], ...extra(3) }),
       name: 'net.ipv4.ip_local_port_range',
       lift: {
         settings: [
@@ -95,14 +95,14 @@ describe('what lifts a limit', () => {
     const demands = fc.record({
       inbound: fc.array(fc.record({ ...flow, opensPerSecond: fc.nat(20_000), listenBacklog: fc.nat(65_535) })),
       outbound: fc.array(fc.record({ ...flow, destinationAddresses: fc.integer({ min: 1, max: 9 }) })),
-      maximumExtraAddresses: fc.nat(8),
+      maximumExtra: fc.nat(8),
     });
     fc.assert(
-      fc.property(demands, ({ inbound: accepted, outbound: opened, maximumExtraAddresses }) => {
+      fc.property(demands, ({ inbound: accepted, outbound: opened, maximumExtra }) => {
         const base = demand({
           inbound: accepted.map((changes, index) => inbound({ ...changes, name: `in-${index}` })),
           outbound: opened.map((changes, index) => outbound({ ...changes, name: `out-${index}` })),
-          maximumExtraAddresses,
+          ...extra(maximumExtra),
         });
         const planned = plan(base);
         fc.pre(planned.feasible);

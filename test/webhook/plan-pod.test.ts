@@ -5,7 +5,7 @@ import type { PodManifest } from '../../src/api/observed-pod.ts';
 import { admitPodBy } from '../../src/webhook/admit.ts';
 import { type Circumstances, planPod, remembering } from '../../src/webhook/plan-pod.ts';
 import { readingOf } from '../../src/webhook/pod-reading.ts';
-import { outboundBudget, parsedBudget } from './budgets.ts';
+import { attachedSpec, outboundBudget, parsedBudget } from './budgets.ts';
 
 const signer = { keyId: 'key', sign: () => Buffer.alloc(64) };
 const budget = parsedBudget();
@@ -14,7 +14,18 @@ const circumstances: Circumstances = {
   namespaceLabels: { 'connectionbudget.io/enabled': 'true' },
   observed: nothingObserved('messaging'),
   node: undefined,
+  attachment: undefined,
   signer,
+};
+
+const attached: Circumstances = {
+  ...circumstances,
+  budget: { ...parsedBudget(outboundBudget({ spec: attachedSpec })), uid: 'attached' },
+  attachment: {
+    namespace: 'messaging',
+    name: 'net-a',
+    config: JSON.stringify({ type: 'macvlan', capabilities: { ips: true }, ipam: { type: 'static' } }),
+  },
 };
 
 const sysctl = fc.constantFrom(
@@ -38,9 +49,17 @@ const container = fc.record(
   },
   { requiredKeys: ['name'] },
 );
-const annotations = fc.dictionary(
-  fc.constantFrom('a', 'connectionbudget.io/plan', 'connectionbudget.io/patched-sysctls', '__proto__', 'constructor'),
-  fc.constantFrom('', 'x', 'net.core.somaxconn', 'net.ipv4.ip_local_port_range,net.ipv4.ip_local_reserved_ports'),
+const annotations = fc.record(
+  {
+    a: fc.string(),
+    'connectionbudget.io/plan': fc.string(),
+    'connectionbudget.io/patched-sysctls': fc.constantFrom('', 'net.core.somaxconn', 'net.ipv4.ip_local_port_range'),
+    'connectionbudget.io/patched-networks': fc.constantFrom('', 'cb0,cb1'),
+    'connectionbudget.io/source-ips': fc.constantFrom('', '192.0.2.5/24,192.0.2.6/24', 'none'),
+    'k8s.v1.cni.cncf.io/networks': fc.constantFrom('', 'net-b', '[{"name":"net-a","interface":"cb0"}]', '['),
+    constructor: fc.string(),
+  },
+  { requiredKeys: [] },
 );
 const optional = { requiredKeys: [] };
 const podArbitrary: fc.Arbitrary<PodManifest> = fc.record({
@@ -59,8 +78,8 @@ const podArbitrary: fc.Arbitrary<PodManifest> = fc.record({
 
 test('a pod’s reading is planned and patched as the pod itself', () => {
   fc.assert(
-    fc.property(podArbitrary, (pod) => {
-      expect(planPod(readingOf(pod), circumstances)).toEqual(planPod(pod, circumstances));
+    fc.property(podArbitrary, fc.constantFrom(circumstances, attached), (pod, one) => {
+      expect(planPod(readingOf(pod), one)).toEqual(planPod(pod, one));
     }),
   );
 });
@@ -81,6 +100,8 @@ test('what is remembered is what would be planned anew, in any order of pods and
     { ...circumstances, namespaceLabels: { 'pod-security.kubernetes.io/enforce': 'baseline' } },
     { ...circumstances, observed: { ...nothingObserved('messaging'), scale: { pods: 9, podsPerNode: 3 } } },
     { ...circumstances, node: { nrOpen: 2000 } },
+    attached,
+    { ...attached, attachment: undefined },
     { ...circumstances, signer: { keyId: 'next', sign: () => Buffer.alloc(64, 1) } },
   ];
   const remembered = remembering(planPod);
@@ -112,6 +133,7 @@ test('pods of one template are planned once, whatever else is in them', () => {
     observedFor: () => circumstances.observed,
     nodeFactsFor: () => undefined,
     namespaceLabels: () => circumstances.namespaceLabels,
+    attachment: () => undefined,
   };
   const admissions = ['a', 'b', 'c'].map((name) => {
     const metadata = { name, labels: { app: 'gateway', 'statefulset.kubernetes.io/pod-name': name } };
