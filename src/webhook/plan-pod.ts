@@ -62,7 +62,11 @@ const mostRemembered = 1024;
 const longestReading = 4096;
 
 const areSame = (a: Circumstances, b: Circumstances): boolean =>
-  a.namespaceLabels === b.namespaceLabels && a.observed === b.observed && a.node === b.node && a.signer === b.signer;
+  a.namespaceLabels === b.namespaceLabels &&
+  a.observed === b.observed &&
+  a.node === b.node &&
+  a.attachment === b.attachment &&
+  a.signer === b.signer;
 
 /** Pods of one template are read alike, so that each template is planned once until its circumstances change. */
 export const remembering = (plan: PlanPod): PlanPod => {

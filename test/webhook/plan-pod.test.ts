@@ -106,11 +106,10 @@ test('what is remembered is what would be planned anew, in any order of pods and
   ];
   const remembered = remembering(planPod);
   fc.assert(
-    fc.property(podArbitrary, fc.constantFrom(...others), (pod, one) => {
+    fc.property(podArbitrary, fc.shuffledSubarray(others), (pod, several) => {
       const reading = readingOf(pod);
-      expect(remembered(reading, one)).toEqual(planPod(reading, one));
+      for (const one of several) expect(remembered(reading, one)).toEqual(planPod(reading, one));
     }),
-    { numRuns: 500 },
   );
 });
 
