@@ -89,7 +89,7 @@ const verdict = (admission: Admission): object => {
 /** JSON in ASCII: as many bytes as characters, and written without a conversion. */
 const asciiJson = (value: unknown): string =>
   JSON.stringify(value).replaceAll(
-    /[^\u0000-\u007f]/g,
+    /[\u0080-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 

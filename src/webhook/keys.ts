@@ -118,7 +118,7 @@ const cachedSigners = (): ((keyId: string, privateKey: string) => Signer) => {
 };
 
 /** Signs equal plans once. */
-export const cachedSigner = (keyId: string, key: KeyObject): Signer => {
+const cachedSigner = (keyId: string, key: KeyObject): Signer => {
   const signatures = new Map<string, Buffer>();
   return {
     keyId,

@@ -1,7 +1,9 @@
 import { once } from 'node:events';
+import { type IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { namespaces } from '../../src/kube/resources.ts';
@@ -13,6 +15,31 @@ import { mutating } from './webhook-registration.ts';
 import { createPod, enabled, planOf, startReplica, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
+
+/** kube-apiserver keeps an idle connection for 90 s (http.Transport's IdleConnTimeout in client-go's transport). */
+const idleMs = 95_000;
+
+const idle = { agent: new Agent({ keepAlive: true, maxSockets: 1 }), sinceMs: 0 };
+
+async function askOnKeptConnection(): Promise<{ readonly status: number | undefined; readonly isReused: boolean }> {
+  const { agent } = idle;
+  const asked = request({
+    host: '127.0.0.1',
+    port: setting.port,
+    path: '/mutate-pods',
+    agent,
+    rejectUnauthorized: false,
+  });
+  const [response] = (await once(asked.end(), 'response')) as [IncomingMessage];
+  await once(response.resume(), 'end');
+  return { status: response.statusCode, isReused: asked.reusedSocket };
+}
+
+beforeAll(async () => {
+  await askOnKeptConnection();
+  idle.sinceMs = performance.now();
+});
+afterAll(() => idle.agent.destroy());
 
 /** As a Service does it: a new connection goes to one of the ready replicas, an open one stays where it is. */
 interface Balancer {
@@ -119,4 +146,10 @@ test('while every replica is exchanged at 50 creations a second, no call fails a
   expect(plans.length).toBeGreaterThan(4 * perSecond);
   expect(plans.filter((plan) => plan === undefined)).toEqual([]);
   expect(balancer.connections()).toBeGreaterThan(4);
+}, 120_000);
+
+test('a connection that was idle for longer than the API server keeps it still answers', async () => {
+  await wait(idle.sinceMs + idleMs - performance.now());
+
+  expect(await askOnKeptConnection()).toEqual({ status: 405, isReused: true });
 }, 120_000);

@@ -16,6 +16,8 @@ import { type Peer, startPeers } from './webhook-peers/peers.ts';
 import { type Setting, startSetting } from './webhook-peers/setting.ts';
 
 interface Bench {
+  /** Of each peer before its first load. */
+  readonly restingMiB: ReadonlyMap<Peer, number>;
   readonly program: string;
   readonly body: string;
   readonly seconds: number;
@@ -34,8 +36,8 @@ const loadOf = ({ body, seconds }: Bench, { url }: Peer): Load => ({
   seconds,
 });
 
-/** Until it patches: VPA and Pepr fill their caches first. */
-const warmUp = async (bench: Bench, peer: Peer): Promise<void> => {
+/** Until it patches: VPA and Pepr fill their caches first. Then its memory, and load that its compiler learns from. */
+const warmUp = async (bench: Bench, peer: Peer): Promise<number> => {
   for (let attempt = 1; ; attempt += 1) {
     const outcome = await load(bench.program, { ...loadOf(bench, peer), connections: 1, seconds: 0.2 }).catch(String);
     if (typeof outcome !== 'string' && outcome.failed === 0) break;
@@ -43,7 +45,9 @@ const warmUp = async (bench: Bench, peer: Peer): Promise<void> => {
       throw new Error(`${peer.name}: ${typeof outcome === 'string' ? outcome : outcome.firstFailure}`);
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
+  const restingMiB = await residentMiBOf(peer.pid);
   await loadWithoutFailure(bench.program, { ...loadOf(bench, peer), seconds: 4 });
+  return restingMiB;
 };
 
 /** Every peer in each round, each time another one first. */
@@ -99,19 +103,21 @@ const throughput = async (bench: Bench): Promise<void> => {
   ]);
 };
 
+const milliseconds = (values: readonly number[]): string => (median(values) / 1000).toFixed(2);
+
 const latency = async (bench: Bench): Promise<void> => {
   const results = await inTurns(bench, async (peer) => {
     const options = { ...loadOf(bench, peer), perSecond: fixedPerSecond };
     return { ...(await loadWithoutFailure(bench.program, options)), residentMiB: await residentMiBOf(peer.pid) };
   });
-  const milliseconds = (values: readonly number[]): string => (median(values) / 1000).toFixed(2);
   console.log(`\nlatency at ${fixedPerSecond} a second over 16 connections, and resident memory`);
   printTable([
-    ['', 'p50 ms', 'p99 ms', 'MiB'],
+    ['', 'p50 ms', 'p99 ms', 'MiB at rest', 'MiB after load'],
     ...[...results].map(([peer, answers]) => [
       peer.name,
       milliseconds(answers.map(({ p50Us }) => p50Us)),
       milliseconds(answers.map(({ p99Us }) => p99Us)),
+      whole(bench.restingMiB.get(peer) ?? 0),
       whole(median(answers.map(({ residentMiB }) => residentMiB))),
     ]),
   ]);
@@ -136,35 +142,40 @@ const creations = async ({ program, seconds, rounds, peers }: Bench, setting: Se
   ]);
 };
 
+const measureAll = async (
+  dir: string,
+  setting: Setting,
+  options: Omit<Bench, 'body' | 'restingMiB'>,
+): Promise<void> => {
+  const body = join(dir, 'review.json');
+  const text = JSON.stringify(setting.review);
+  await writeFile(body, text);
+  const { rounds, seconds, peers } = options;
+  console.log(`one review is ${whole(Buffer.byteLength(text))} bytes; ${rounds} rounds of ${seconds} s`);
+  const restingMiB = new Map<Peer, number>();
+  const bench: Bench = { ...options, body, restingMiB };
+  for (const peer of peers) restingMiB.set(peer, await warmUp(bench, peer));
+  await throughput(bench);
+  await latency(bench);
+  await creations(bench, setting);
+};
+
 const main = async (seconds: number, rounds: number): Promise<void> => {
   const dir = await mkdtemp(join(tmpdir(), 'webhook-bench-'));
   const vpa = await ensureVpa();
   const program = await ensureOwnGoProgram('load');
   const controllerRuntime = await ensureOwnGoProgram('controller-runtime');
-  const programs = {
-    vpa,
-    controllerRuntime,
-    pepr: await ensurePepr(),
-    operator: await buildOperator(join(dir, 'image')),
-  };
+  const pepr = await ensurePepr();
+  const operator = await buildOperator(join(dir, 'image'));
   const setting = await startSetting(dir, vpa.crds);
-  const peers = await startPeers(dir, programs, setting);
+  const peers = await startPeers(dir, { vpa, controllerRuntime, pepr, operator }, setting);
   try {
-    const body = join(dir, 'review.json');
-    await writeFile(body, JSON.stringify(setting.review));
-    console.log(
-      `one review is ${whole(JSON.stringify(setting.review).length)} bytes; ${rounds} rounds of ${seconds} s`,
-    );
-    const bench: Bench = { program, body, seconds, rounds, peers };
-    for (const peer of peers) await warmUp(bench, peer);
-    await throughput(bench);
-    await latency(bench);
-    await creations(bench, setting);
+    await measureAll(dir, setting, { program, seconds, rounds, peers });
   } finally {
     for (const peer of peers) await peer.stop();
     await setting.client.close();
     await setting.server.stop();
-    if (process.env['KEEP'] === undefined) await rm(dir, { recursive: true });
+    await rm(dir, { recursive: true });
   }
 };
 

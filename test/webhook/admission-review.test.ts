@@ -20,7 +20,7 @@ const review = z.object({
 const read = (json: unknown) => parseReview(Buffer.from(JSON.stringify(json)));
 
 const odd = fc.oneof(fc.constantFrom(null, 0, true, ''), fc.string(), fc.array(fc.string()), fc.object());
-const text = (...usual: readonly string[]) =>
+const textLike = (...usual: readonly string[]) =>
   fc.oneof(
     fc.constantFrom(...usual),
     fc.nat(300).map((length) => 'x'.repeat(length)),
@@ -28,10 +28,10 @@ const text = (...usual: readonly string[]) =>
   );
 const requestArbitrary = fc.record(
   {
-    uid: text('u1'),
-    operation: text('CREATE', 'UPDATE', 'DELETE', 'CONNECT', 'create'),
-    namespace: text('messaging'),
-    subResource: text('', 'status'),
+    uid: textLike('u1'),
+    operation: textLike('CREATE', 'UPDATE', 'DELETE', 'CONNECT', 'create'),
+    namespace: textLike('messaging'),
+    subResource: textLike('', 'status'),
     object: odd,
     oldObject: odd,
     dryRun: fc.boolean(),
@@ -39,8 +39,8 @@ const requestArbitrary = fc.record(
   { requiredKeys: ['uid', 'operation'] },
 );
 const reviewArbitrary = fc.record({
-  apiVersion: text('admission.k8s.io/v1'),
-  kind: text('AdmissionReview'),
+  apiVersion: textLike('admission.k8s.io/v1'),
+  kind: textLike('AdmissionReview'),
   request: fc.oneof({ weight: 5, arbitrary: requestArbitrary }, { weight: 1, arbitrary: odd }),
 });
 

@@ -93,7 +93,7 @@ test('a reading’s own reading is the same', () => {
 });
 
 test('what is remembered is what would be planned anew, in any order of pods and circumstances', () => {
-  const others: readonly Circumstances[] = [
+  const others: Circumstances[] = [
     circumstances,
     { ...circumstances, budget: { ...parsedBudget(outboundBudget({ spec: { headroomPercent: 50 } })), generation: 4 } },
     { ...circumstances, budget: { ...budget, uid: 'another', name: 'another' } },

@@ -61,7 +61,8 @@ export const createPods = async (options: CreationOptions, setting: Setting): Pr
   const { certificateFile, keyFile } = server.identity.kubeletClient;
   const results = kinds.map(() => [] as Omit<Creations, 'name'>[]);
   for (let round = 0; round < options.rounds; round += 1) {
-    for (const [index, { namespace, contains }] of kinds.entries()) {
+    const inTurn = [...kinds.entries()];
+    for (const [index, { namespace, contains }] of round % 2 === 0 ? inTurn : inTurn.toReversed()) {
       const url = `${server.url}/api/v1/namespaces/${namespace}/pods`;
       const client = { certificate: certificateFile, key: keyFile };
       const load = { url, body, contains, connections: 16, seconds: options.seconds, client };

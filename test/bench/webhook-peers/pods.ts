@@ -2,7 +2,7 @@
 
 const labels = { app: 'gateway', 'pod-template-hash': '6f7d8c9b5d' };
 
-export const owner = {
+const owner = {
   apiVersion: 'apps/v1',
   kind: 'ReplicaSet',
   name: 'gateway-6f7d8c9b5d',

@@ -119,9 +119,10 @@ const createWorkload = async (post: Post, namespace: string): Promise<string> =>
   return (await post(`${path}/replicasets`, replicaSet(metadata.uid))).metadata.uid;
 };
 
+const typed = (kind: string, body: object) => ({ apiVersion: 'admissionregistration.k8s.io/v1', kind, ...body });
+
 const askOurWebhook = async (post: Post, port: number): Promise<void> => {
   const path = '/apis/admissionregistration.k8s.io/v1';
-  const typed = (kind: string, body: object) => ({ apiVersion: 'admissionregistration.k8s.io/v1', kind, ...body });
   const pods = typed('MutatingWebhookConfiguration', podsConfiguration(port));
   await post(`${path}/mutatingwebhookconfigurations`, pods);
   const budgets = typed('ValidatingWebhookConfiguration', budgetsConfiguration(port));
