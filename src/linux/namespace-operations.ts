@@ -1,3 +1,4 @@
+import { readNetnsCookie } from './libc.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
@@ -17,14 +18,19 @@ export interface ReadSocketTotals {
   readonly operation: 'ReadSocketTotals';
 }
 
-export type NamespaceOperation = ReadSysctl | WriteSysctl | ReadSocketTotals;
+/** The number by which eBPF programs know the namespace. */
+export interface ReadNetnsCookie {
+  readonly operation: 'ReadNetnsCookie';
+}
+
+export type NamespaceOperation = ReadSysctl | WriteSysctl | ReadSocketTotals | ReadNetnsCookie;
 
 export type OperationResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: LinuxFailure };
 
 /** The value of a sysctl is what is read, after a write too; blanks are normalised. */
 export type ResultOf<T extends NamespaceOperation> = OperationResult<
-  T extends ReadSocketTotals ? SocketTotals : string
+  T extends ReadSocketTotals ? SocketTotals : T extends ReadNetnsCookie ? bigint : string
 >;
 
 export type ResultsOf<T extends readonly NamespaceOperation[]> = { readonly [K in keyof T]: ResultOf<T[K]> };
@@ -39,8 +45,9 @@ export function performOperation(operation: NamespaceOperation, procRoot: string
   }
 }
 
-function valueFor(operation: NamespaceOperation, procRoot: string): string | SocketTotals {
+function valueFor(operation: NamespaceOperation, procRoot: string): string | bigint | SocketTotals {
   if (operation.operation === 'ReadSocketTotals') return socketTotalsFor(readSocketFiles(procRoot));
+  if (operation.operation === 'ReadNetnsCookie') return readNetnsCookie();
   if (operation.operation === 'WriteSysctl') writeSysctl(operation.name, operation.value, procRoot);
   return readSysctl(operation.name, procRoot);
 }

@@ -1,0 +1,31 @@
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compilerFlags, objectNameFor } from '../../../src/linux/spread/object-name.ts';
+import { run } from './command.ts';
+import { ensureRequirements, type Progress, spreadRequirements } from './debian.ts';
+import { cacheDirectory } from './environment.ts';
+
+const source = join(import.meta.dirname, '../../../src/linux/spread/spread.bpf.c');
+// Debian keeps <asm/types.h> in the folder of an architecture, and clang does not look there for the target bpf.
+const architectures: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
+
+/** The compiled spread.bpf.c, built where its source has changed. Throws LabError MissingProgram or CommandFailed. */
+export async function ensureSpreadObject(progress: Progress): Promise<string> {
+  const directory = join(cacheDirectory(), 'spread');
+  const target = join(directory, objectNameFor(await readFile(source)));
+  if (existsSync(target)) return target;
+  await ensureRequirements(spreadRequirements, progress);
+  await mkdir(directory, { recursive: true });
+  const scratch = await mkdtemp(join(directory, '.build-'));
+  try {
+    const output = join(scratch, 'spread.bpf.o');
+    const headers = `-I/usr/include/${architectures[process.arch] ?? process.arch}`;
+    await run('clang', [...compilerFlags, headers, '-c', source, '-o', output], progress);
+    await rename(output, target);
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  progress.onProgress(`built ${target}`);
+  return target;
+}
