@@ -1,6 +1,5 @@
 import type * as Koffi from 'koffi';
 
-import { closeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
 import { type FailedCall, linuxErrorForErrno } from './linux-error.ts';
@@ -38,6 +37,8 @@ interface Libc {
   readonly setns: (fd: number, type: number) => number;
   readonly socket: (family: number, type: number, protocol: number) => number;
   readonly getsockopt: (...args: GetsockoptArguments) => number;
+  /** Node's own close() warns in a worker thread about descriptors that Node did not open. */
+  readonly close: (fd: number) => number;
   readonly errno: () => number;
 }
 
@@ -68,7 +69,7 @@ export function enterNetworkNamespace(fd: number, call: FailedCall): void {
  * namespace. No two namespaces ever have the same until the machine restarts.
  */
 export function readNetnsCookie(): bigint {
-  const { socket, getsockopt, errno } = libc();
+  const { socket, getsockopt, close, errno } = libc();
   const call = { syscall: 'getsockopt', attempt: 'read the cookie of the network namespace' };
   const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
   if (fd < 0) throw linuxErrorForErrno(errno(), call);
@@ -78,7 +79,7 @@ export function readNetnsCookie(): bigint {
     if (failed) throw linuxErrorForErrno(errno(), call);
     return cookie[0] ?? 0n;
   } finally {
-    closeSync(fd);
+    close(fd);
   }
 }
 
@@ -93,6 +94,7 @@ function libc(): Libc {
     setns: symbols.func('int setns(int fd, int type)'),
     socket: symbols.func('int socket(int family, int type, int protocol)'),
     getsockopt: symbols.func('int getsockopt(int fd, int level, int option, void *value, void *length)'),
+    close: symbols.func('int close(int fd)'),
     errno: () => koffi.errno(),
   };
   return loaded;
