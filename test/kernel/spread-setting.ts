@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader, type SpreaderOptions } from '../../src/linux/spread/spreader.ts';
-import { ensureSpreadObject } from '../cluster/lab/spread-object.ts';
+import { clangArguments, ensureSpreadObject } from '../cluster/lab/spread-object.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 
 /** The addresses of the pod's link: those of the pod from .2 on, those of its peer. */
@@ -59,13 +59,24 @@ export interface SpreadSetting extends AsyncDisposable {
   readonly setSysctl: (name: string, value: string) => Promise<void>;
 }
 
-const compiled = (): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'connector-'));
+const outputFor = (name: string): string => {
+  const directory = mkdtempSync(join(tmpdir(), 'spread-'));
   process.once('exit', () => rmSync(directory, { recursive: true }));
-  const program = join(directory, 'connector');
+  return join(directory, name);
+};
+
+const compiled = (): string => {
+  const program = outputFor('connector');
   execFileSync('gcc', ['-O2', '-Wall', '-o', program, join(import.meta.dirname, 'connector.c')]);
   return program;
 };
+
+export const compileForBpf = (source: string): string => {
+  const object = outputFor('object.o');
+  execFileSync('clang', [...clangArguments(), '-c', join(import.meta.dirname, source), '-o', object]);
+  return object;
+};
+
 let program: string | undefined;
 
 /** Where cgroups of version 2 are, also beside those of version 1. */

@@ -37,7 +37,7 @@ export interface Spreader extends Disposable {
   readonly detach: (cgroupPath: string) => boolean;
   /** After a restart, when every pod is attached again: ends links of cgroups that are gone, and those of older versions. */
   readonly prune: () => void;
-  /** Detaches everywhere and leaves nothing pinned. */
+  /** Detaches everywhere, leaves nothing pinned, and disposes of itself. */
   readonly remove: () => void;
 }
 
@@ -75,7 +75,10 @@ function spreaderOf({ bpf, object, best, folder, options }: Loaded): Spreader {
   const attachments = new Attachments(bpf, links, object.programs);
   const maps = new PodMaps(bpf, object.maps);
   const refused = new Set([...options.hostCookies, readNetnsCookie()]);
+  let isOpen = true;
   const close = (): void => {
+    if (!isOpen) return;
+    isOpen = false;
     attachments.close();
     object.close();
   };

@@ -10,6 +10,11 @@ const source = join(import.meta.dirname, '../../../src/linux/spread/spread.bpf.c
 // Debian keeps <asm/types.h> in the folder of an architecture, and clang does not look there for the target bpf.
 const architectures: Readonly<Record<string, string>> = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
 
+export const clangArguments = (): readonly string[] => [
+  ...compilerFlags,
+  `-I/usr/include/${architectures[process.arch] ?? process.arch}`,
+];
+
 /** The compiled spread.bpf.c, built where its source has changed. Throws LabError MissingProgram or CommandFailed. */
 export async function ensureSpreadObject(progress: Progress): Promise<string> {
   const directory = join(cacheDirectory(), 'spread');
@@ -20,8 +25,7 @@ export async function ensureSpreadObject(progress: Progress): Promise<string> {
   const scratch = await mkdtemp(join(directory, '.build-'));
   try {
     const output = join(scratch, 'spread.bpf.o');
-    const headers = `-I/usr/include/${architectures[process.arch] ?? process.arch}`;
-    await run('clang', [...compilerFlags, headers, '-c', source, '-o', output], progress);
+    await run('clang', [...clangArguments(), '-c', source, '-o', output], progress);
     await rename(output, target);
   } finally {
     await rm(scratch, { recursive: true, force: true });
