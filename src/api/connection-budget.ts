@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { byteQuantity, count, countOrZero, label, listByKey, type Rule, withRules } from './fields.ts';
-import { inbound, labelSelector, notAvailable, outbound, queuedBytes } from './flows.ts';
+import { attachmentName, byteQuantity, count, countOrZero, label, listByKey, type Rule, withRules } from './fields.ts';
+import { inbound, labelSelector, outbound, queuedBytes } from './flows.ts';
 
 /** The ConnectionBudget: what a user declares. Types, defaults, messages and the CRD come from this schema. */
 
@@ -39,32 +39,49 @@ const scale = z.strictObject({
     .meta({ description: 'Additional pods during a rollout, in percent of pods.' }),
 });
 
+const notAvailable = (word: string): string => `${word} is not available in this version`;
+
+const isMultus = ({ provider }: { readonly provider: string }): boolean => provider === 'Multus';
+
+/** The API server judges the schema default {} before the defaults inside it are there: hence the many has(). */
 const sourceAddresses = withRules(
   z.strictObject({
-    provider: z
-      .enum(['None', 'PodNetwork', 'Multus'])
-      .default('None')
-      .meta({ description: 'Who hands out extra source addresses. This version delivers None.' }),
-    networkAttachmentName: label('NetworkAttachmentDefinition, for provider Multus only.').optional(),
+    provider: z.enum(['None', 'PodNetwork', 'Multus']).default('None').meta({
+      description:
+        "Who hands out extra source addresses: None; PodNetwork, the IPAM of the pod's own network; Multus, a NetworkAttachmentDefinition.",
+    }),
+    networkAttachmentName: attachmentName.optional(),
     maximum: z
       .int()
       .min(0)
       .max(32)
       .default(0)
-      .meta({ description: 'Extra source addresses that a pod may get, in addresses.' }),
-    spread: z
-      .enum(['Transparent', 'Application'])
-      .default('Transparent')
-      .meta({ description: 'Who spreads connections over the addresses.' }),
+      .meta({ description: 'Extra source addresses that a pod may get, in addresses. As few as the plan needs.' }),
+    spread: z.enum(['Transparent', 'Application']).default('Transparent').meta({
+      description:
+        'Who spreads connections over the addresses. Transparent: connect() is spread for an unmodified program. Application: the program binds to the addresses in CONNECTIONBUDGET_SOURCE_ADDRESSES.',
+    }),
   }),
   [
     {
-      // The API server judges the schema default {} before the defaults inside it are there.
-      cel: "!has(self.provider) || self.provider == 'None'",
-      message: notAvailable('a provider other than None'),
-      celMessage: `self.provider + ": ${notAvailable('a provider other than None')}"`,
-      field: 'provider',
-      holds: (value) => value.provider === 'None',
+      cel: "!has(self.provider) || self.provider != 'Multus' || has(self.networkAttachmentName)",
+      message: 'networkAttachmentName is required for provider Multus',
+      field: 'networkAttachmentName',
+      holds: (value) => !isMultus(value) || value.networkAttachmentName !== undefined,
+    },
+    {
+      cel: "!has(self.networkAttachmentName) || (has(self.provider) && self.provider == 'Multus')",
+      message: 'must be set for provider Multus only',
+      celMessage: 'self.networkAttachmentName + ": must be set for provider Multus only"',
+      field: 'networkAttachmentName',
+      holds: (value) => value.networkAttachmentName === undefined || isMultus(value),
+    },
+    {
+      cel: "!has(self.maximum) || self.maximum == 0 || (has(self.provider) && self.provider != 'None')",
+      message: 'must be 0 for provider None',
+      celMessage: '"%d: must be 0 for provider None".format([self.maximum])',
+      field: 'maximum',
+      holds: ({ provider, maximum }) => maximum === 0 || provider !== 'None',
     },
   ],
 );
@@ -142,6 +159,9 @@ const containerIsListed = (list: FlowList): Rule<SpecFields> => {
 const repeatedName = ({ inbound: accepted, outbound: opened }: SpecFields): number =>
   opened.findIndex((flow) => accepted.some((other) => other.name === flow.name));
 
+const spreadFlow = ({ outbound: opened }: SpecFields): number =>
+  opened.findIndex(({ portSelection }) => portSelection === 'Spread');
+
 const repeatedPort = ({ inbound: flows }: SpecFields): number =>
   flows.findIndex((flow, index) => flows.findIndex((other) => other.port === flow.port) < index);
 
@@ -169,6 +189,16 @@ export const connectionBudgetSpec = withRules(specFields, [
       '"%d: inbound flows must have different ports".format([self.inbound.map(a, !self.inbound.exists_one(b, b.port == a.port), a.port)[0]])',
     holds: (spec) => repeatedPort(spec) === -1,
     culprit: (spec) => ['inbound', repeatedPort(spec), 'port'],
+  },
+  {
+    cel: "!has(self.outbound) || !has(self.sourceAddresses) || !has(self.sourceAddresses.spread) || self.sourceAddresses.spread == 'Transparent' || self.outbound.all(f, f.portSelection != 'Spread')",
+    message:
+      'spread Application and portSelection Spread exclude each other: a socket that the program binds is left alone',
+    celMessage:
+      '"Spread: spread Application and portSelection Spread exclude each other: a socket that the program binds is left alone"',
+    field: 'outbound',
+    holds: (spec) => spec.sourceAddresses.spread === 'Transparent' || spreadFlow(spec) === -1,
+    culprit: (spec) => ['outbound', spreadFlow(spec), 'portSelection'],
   },
   containerIsListed('inbound'),
   containerIsListed('outbound'),

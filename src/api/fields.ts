@@ -21,6 +21,19 @@ export const label = (description: string) =>
     })
     .meta({ description });
 
+/** As Multus takes it: labels, with the namespace before a slash where it is not that of the pod. */
+export const attachmentName = z
+  .string()
+  .min(1)
+  .max(127)
+  .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
+    error: 'must be an RFC 1123 label, or two with "/" between: namespace/name',
+  })
+  .meta({
+    description:
+      'NetworkAttachmentDefinition for provider Multus: name, or namespace/name where it is not in the namespace of the pods.',
+  });
+
 /** Kubernetes' own quantity syntax, for bytes; suffixes as in k8s.io/apimachinery/pkg/api/resource. Never negative. */
 export const quantityPattern = /^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$/;
 

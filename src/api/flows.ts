@@ -4,8 +4,6 @@ import { byteQuantity, count, countOrZero, label, listByKey, portNumber, setOf, 
 
 const maximumIdleSeconds = 30 * 86400;
 
-export const notAvailable = (word: string): string => `${word} is not available in this version`;
-
 const connections = count('Concurrent connections per pod. At least 1.');
 const closesPerSecond = countOrZero(
   'Connections closed per second in the steady state, per pod: they linger as TIME_WAIT, conntrack entries and entries of translators.',
@@ -251,17 +249,19 @@ const outboundFlow = withRules(
     }),
     portSelection: z.enum(['Kernel', 'Spread', 'Program']).default('Kernel').meta({
       description:
-        'Who picks the source port: Kernel (half of the range is fast), Program (by IP_LOCAL_PORT_RANGE), Spread (not available in this version).',
+        'Who picks the source port: Kernel (half of the range is fast), Program (by IP_LOCAL_PORT_RANGE), Spread (ours, at connect(): all of the range is fast, also with one address).',
     }),
     destination: destination.meta({ ...destination.meta(), description: 'Where the connections go.' }),
     path,
   }),
   [
     {
-      cel: "self.portSelection != 'Spread'",
-      message: notAvailable('portSelection Spread'),
-      field: 'portSelection',
-      holds: (value) => value.portSelection !== 'Spread',
+      cel: "self.portSelection != 'Spread' || self.binding == 'Late'",
+      message: 'portSelection Spread needs binding Late: a socket that the program binds is left alone',
+      celMessage:
+        'self.binding + ": portSelection Spread needs binding Late: a socket that the program binds is left alone"',
+      field: 'binding',
+      holds: ({ portSelection, binding }) => portSelection !== 'Spread' || binding === 'Late',
     },
   ],
 );

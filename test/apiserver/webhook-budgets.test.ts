@@ -176,16 +176,49 @@ const rows: readonly (readonly [string, object, string, string])[] = [
     'spec.updatePolicy.mode: "Auto": must be one of Off, Initial',
   ],
   [
-    'a provider not delivered yet',
-    { sourceAddresses: { provider: 'Multus' } },
-    'spec.sourceAddresses.provider: Invalid value: Multus: a provider other than None is not available in this version',
-    'spec.sourceAddresses.provider: "Multus": a provider other than None is not available in this version',
+    'a provider that is none',
+    { sourceAddresses: { provider: 'Calico' } },
+    'spec.sourceAddresses.provider: Unsupported value: "Calico"',
+    'spec.sourceAddresses.provider: "Calico": must be one of None, PodNetwork, Multus',
   ],
   [
-    'a port selection not delivered yet',
-    { outbound: [{ ...outbound, portSelection: 'Spread' }] },
-    'spec.outbound[0].portSelection: Invalid value: portSelection Spread is not available in this version',
-    'spec.outbound[0].portSelection: "Spread": portSelection Spread is not available in this version',
+    'Multus without an attachment',
+    { sourceAddresses: { provider: 'Multus', maximum: 4 } },
+    'spec.sourceAddresses.networkAttachmentName: Invalid value: networkAttachmentName is required for provider Multus',
+    'spec.sourceAddresses.networkAttachmentName: networkAttachmentName is required for provider Multus',
+  ],
+  [
+    'an attachment for another provider',
+    { sourceAddresses: { provider: 'PodNetwork', networkAttachmentName: 'net-a', maximum: 4 } },
+    'spec.sourceAddresses.networkAttachmentName: Invalid value: net-a: must be set for provider Multus only',
+    'spec.sourceAddresses.networkAttachmentName: "net-a": must be set for provider Multus only',
+  ],
+  [
+    'an attachment for no provider',
+    { sourceAddresses: { networkAttachmentName: 'net-a' } },
+    'spec.sourceAddresses.networkAttachmentName: Invalid value: net-a: must be set for provider Multus only',
+    'spec.sourceAddresses.networkAttachmentName: "net-a": must be set for provider Multus only',
+  ],
+  [
+    'addresses that nobody hands out',
+    { sourceAddresses: { maximum: 4 } },
+    'spec.sourceAddresses.maximum: Invalid value: 4: must be 0 for provider None',
+    'spec.sourceAddresses.maximum: 4: must be 0 for provider None',
+  ],
+  [
+    'ports spread for a program that binds itself',
+    { outbound: [{ ...outbound, portSelection: 'Spread', binding: 'Early' }] },
+    'spec.outbound[0].binding: Invalid value: Early: portSelection Spread needs binding Late',
+    'spec.outbound[0].binding: "Early": portSelection Spread needs binding Late',
+  ],
+  [
+    'ports spread for a program that spreads itself',
+    {
+      sourceAddresses: { provider: 'PodNetwork', maximum: 4, spread: 'Application' },
+      outbound: [{ ...outbound, portSelection: 'Spread' }],
+    },
+    'spec.outbound: Invalid value: Spread: spread Application and portSelection Spread exclude each other',
+    'spec.outbound[0].portSelection: "Spread": spread Application and portSelection Spread exclude each other',
   ],
   [
     'an address that is none',
@@ -210,6 +243,16 @@ test.each(rows)(
     expect((parseConnectionBudget(budget).violations ?? []).map(violationText).join('\n')).toContain(ours);
   },
 );
+
+test.each<[string, object]>([
+  ['the network of the pod', { provider: 'PodNetwork', maximum: 3 }],
+  ['an attachment', { provider: 'Multus', networkAttachmentName: 'edge/net-a', maximum: 32, spread: 'Application' }],
+])('addresses of %s are admitted', async (_, sourceAddresses) => {
+  const budget = budgetWith({ sourceAddresses });
+
+  expect(await create(budget)).toBe('admitted');
+  expect(parseConnectionBudget(budget).violations).toBeUndefined();
+});
 
 test('a good budget is admitted and gets the defaults that we have too', async () => {
   const stored = await setting.client.create(
