@@ -13,6 +13,8 @@ import { InputError, readBudgets } from './read-budgets.ts';
 export interface Terminal {
   readonly signal: AbortSignal;
   readonly writeProgress: (line: string) => void;
+  /** spread.bpf.c, compiled; undefined: a proof spreads nothing. */
+  readonly spreadObjectPath?: string | undefined;
 }
 
 export interface ProveCommandOptions {
@@ -36,7 +38,7 @@ const parseScale = (text: string): number => {
 /** The proof of each budget in the file, one after the other. @throws InputError, ProveError */
 export const proveBudgets = async (
   { file, scale: scaleText }: ProveCommandOptions,
-  { signal, writeProgress }: Terminal,
+  { signal, writeProgress, spreadObjectPath }: Terminal,
 ): Promise<readonly ProvenBudget[]> => {
   const scale = parseScale(scaleText);
   const { budgets, observedFor } = await readBudgets(file);
@@ -48,6 +50,8 @@ export const proveBudgets = async (
     const proof = await prove(demand, {
       scale,
       signal,
+      spread: budget.spec.sourceAddresses.spread,
+      spreadObjectPath,
       onProgress: (phase, { flow, accepted, declared }) =>
         writeProgress(`${name} ${phase}: ${flow} ${numberText(accepted)} of ${numberText(declared)}\n`),
     });
@@ -64,6 +68,7 @@ const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
   const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
   return [
+    ...proof.notes,
     ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
     ...(largest > proof.hardNofile
       ? [

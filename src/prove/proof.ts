@@ -1,12 +1,14 @@
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Demand } from '../planner/demand.ts';
+import type { Spreader } from '../linux/spread/spreader.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { FlowResult } from './flow-run.ts';
 import { endLeftovers } from './leftovers.ts';
-import { checkMachine, type Machine, readMachine } from './machine.ts';
+import { checkMachine, readMachine } from './machine.ts';
 import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
 import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
-import { type Phase, type ProofState, stateFor } from './proof-state.ts';
+import { openProofSpreader, type SourceSpread, spreadingFor } from './proof-spread.ts';
+import { type Phase, type ProofInput, type ProofState, stateFor } from './proof-state.ts';
 import { ProveError } from './prove-error.ts';
 import { type FlowWiring, topologyFor, type Topology } from './topology.ts';
 
@@ -24,10 +26,16 @@ export interface Proof {
   readonly hardNofile: number;
   readonly before: PhaseProof;
   readonly after: PhaseProof;
+  /** What the proof shows in another way than a cluster would. */
+  readonly notes: readonly string[];
 }
 
-export interface ProveOptions extends Omit<PhaseOptions, 'onProgress'> {
+export interface ProveOptions extends Omit<PhaseOptions, 'onProgress' | 'spreader'> {
   readonly scale: number;
+  /** Default: Application. */
+  readonly spread?: SourceSpread | undefined;
+  /** spread.bpf.c, compiled; undefined: nothing is spread. */
+  readonly spreadObjectPath?: string | undefined;
   readonly onProgress: (phase: Phase, progress: Progress) => void;
 }
 
@@ -62,22 +70,27 @@ export const reachFor = (result: PhaseResult, topology: Topology, predicted: Rea
   return { reached: Math.max(0, reached), stoppedBy: foretold ?? stops[0] ?? null };
 };
 
-const provePhase = async (state: ProofState, options: ProveOptions): Promise<PhaseProof> => {
+const provePhase = async (
+  state: ProofState,
+  options: ProveOptions,
+  spreader: Spreader | undefined,
+): Promise<PhaseProof> => {
   const topology = topologyFor(state);
   const predicted = predictionFor(state);
   const { onProgress, ...rest } = options;
   const result = await runPhase(state, topology, {
     ...rest,
+    spreader,
     onProgress: (progress) => onProgress(state.phase, progress),
   });
   const seen = reachFor(result, topology, predicted);
   return { state, predicted, seen, result, isAsPredicted: isAsPredicted(predicted, seen) };
 };
 
-const statesFor = (demand: Demand, machine: Machine, scale: number): Readonly<Record<Phase, ProofState>> => {
-  const input = { demand, plan: planFor(demand), facts: machine.facts, scale };
-  return { before: stateFor('before', input), after: stateFor('after', input) };
-};
+const statesFor = (input: ProofInput): Readonly<Record<Phase, ProofState>> => ({
+  before: stateFor('before', input),
+  after: stateFor('after', input),
+});
 
 /**
  * Opens the declared connections of a demand for real, in namespaces of its own: first in the pod as Kubernetes makes it,
@@ -88,12 +101,17 @@ export const prove = async (demand: Demand, options: ProveOptions): Promise<Proo
   const { scale, signal } = options;
   try {
     const machine = await readMachine(demand, signal);
-    const states = statesFor(demand, machine, scale);
+    const plan = planFor(demand);
+    const wanted = spreadingFor(demand, plan, options.spread ?? 'Application');
+    using spread = openProofSpreader(wanted, options.spreadObjectPath);
+    const spreading = spread.spreader === undefined ? undefined : wanted;
+    const states = statesFor({ demand, plan, facts: machine.facts, scale, spreading });
     checkMachine(states.after.demand, predictionFor(states.after).reached, machine);
     endLeftovers();
-    const before = await provePhase(states.before, options);
-    const after = await provePhase(states.after, options);
-    return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after };
+    const before = await provePhase(states.before, options, undefined);
+    const after = await provePhase(states.after, options, spread.spreader);
+    const notes = spread.note === undefined ? [] : [spread.note];
+    return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after, notes };
   } catch (error) {
     if (signal.aborted)
       throw new ProveError('Aborted', 'the proof was stopped; what it made is gone', { cause: error });
