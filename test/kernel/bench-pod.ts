@@ -11,6 +11,8 @@ export interface Bench extends AsyncDisposable {
   readonly topology: Topology;
   readonly pod: Holder;
   readonly peer: Holder;
+  /** The pod's network namespace. */
+  readonly podPath: string;
   readonly opened: () => number;
 }
 
@@ -18,7 +20,7 @@ const unlimited = { adopt: undefined, reservedDescriptors: 0, room: undefined, d
 
 /** A pod and its peer, one process each, to be told what to do step by step. */
 export const startBench = async (state: ProofState): Promise<Bench> => {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(300_000);
   const topology = topologyFor(state);
   await using made = new AsyncDisposableStack();
   const closing = made.adopt(new AbortController(), (controller) => controller.abort());
@@ -40,6 +42,7 @@ export const startBench = async (state: ProofState): Promise<Bench> => {
     topology,
     pod: holders[0]!,
     peer: holders[1]!,
+    podPath: namespaces.pathOf('pod'),
     opened: counters.opened,
     [Symbol.asyncDispose]: async () => kept.disposeAsync(),
   };
