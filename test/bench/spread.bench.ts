@@ -100,9 +100,9 @@ const fill = async ({ addresses, range, isSpread }: Filling) => {
   const total = addresses * (range.high - range.low + 1);
   const began = performance.now();
   const tenths: number[] = [];
-  let isOpening = true;
+  const ended = new AbortController();
   const watching = (async () => {
-    while (isOpening) {
+    while (!ended.signal.aborted) {
       while (tenths.length < 10 && bench.opened() >= (total * (tenths.length + 1)) / 10)
         tenths.push(performance.now() - began);
       await delay(1);
@@ -111,7 +111,7 @@ const fill = async ({ addresses, range, isSpread }: Filling) => {
   const accepting = bench.peer.accept({ listeners, from: 0, until: 1_000_000 });
   const { count, errno } = await bench.pod.open({ plan, from: 0, until: 1_000_000, window });
   const seconds = (performance.now() - began) / 1000;
-  isOpening = false;
+  ended.abort();
   bench.peer.stop();
   await Promise.all([watching, accepting]);
   while (tenths.length < 10) tenths.push(seconds * 1000);

@@ -97,7 +97,7 @@ const run = (netns: string, args: readonly string[], cgroup = cgroupRoot()): Tal
   const heard = async (): Promise<string> => {
     const { value, done } = await lines.next();
     if (done === true) throw new Error(`the connector ended: ${child.exitCode ?? child.signalCode}`);
-    return String(value);
+    return value;
   };
   return {
     heard,
@@ -127,8 +127,9 @@ const connectorOf = (talk: Talk): Connector => ({
   [Symbol.asyncDispose]: async () => talk[Symbol.asyncDispose](),
 });
 
+const ip = (...args: readonly string[]): void => void execFileSync('ip', args);
+
 const connect = (pod: string, peer: string, addresses: number): void => {
-  const ip = (...args: readonly string[]) => void execFileSync('ip', args);
   ip('link', 'add', 'eth0', 'netns', pod, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', peer);
   for (const address of podIps(addresses)) ip('-n', pod, 'address', 'add', `${address}/24`, 'dev', 'eth0');
   for (const address of podIps6(addresses)) ip('-n', pod, 'address', 'add', `${address}/64`, 'dev', 'eth0', 'nodad');

@@ -68,6 +68,10 @@ function openLibrary(koffi: typeof Koffi): Koffi.LibraryHandle {
 
 type Call = (...args: readonly unknown[]) => number;
 
+function attempting(attempt: string): FailedCall {
+  return { syscall: 'bpf', attempt };
+}
+
 /** libbpf 1.x returns -errno. */
 function checked(result: number, call: FailedCall): number {
   if (result < 0) throw linuxErrorForErrno(-result, call);
@@ -84,15 +88,14 @@ function mapCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'lookUp' | 'update
   const update: Call = library.func('int bpf_map_update_elem(int, void *, void *, uint64_t)');
   const remove: Call = library.func('int bpf_map_delete_elem(int, void *)');
   const nextKey: Call = library.func('int bpf_map_get_next_key(int, void *, void *)');
-  const call = (attempt: string): FailedCall => ({ syscall: 'bpf', attempt });
   return {
-    lookUp: (map, key, value) => isThere(lookUp(map, key, value), call('read an entry of an eBPF map')),
-    update: (map, key, value) => void checked(update(map, key, value, 0), call('write an entry of an eBPF map')),
-    remove: (map, key) => isThere(remove(map, key), call('remove an entry of an eBPF map')),
+    lookUp: (map, key, value) => isThere(lookUp(map, key, value), attempting('read an entry of an eBPF map')),
+    update: (map, key, value) => void checked(update(map, key, value, 0), attempting('write an entry of an eBPF map')),
+    remove: (map, key) => isThere(remove(map, key), attempting('remove an entry of an eBPF map')),
     keys: (map, keyBytes) => {
       const keys: Buffer[] = [];
       let key = Buffer.alloc(keyBytes);
-      while (isThere(nextKey(map, keys.at(-1) ?? null, key), call('list an eBPF map'))) {
+      while (isThere(nextKey(map, keys.at(-1) ?? null, key), attempting('list an eBPF map'))) {
         keys.push(key);
         key = Buffer.alloc(keyBytes);
       }
@@ -105,8 +108,8 @@ function pinCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'pin' | 'openPinne
   const pin: Call = library.func('int bpf_obj_pin(int, const char *)');
   const get: Call = library.func('int bpf_obj_get(const char *)');
   return {
-    pin: (fd, path) => void checked(pin(fd, path), { syscall: 'bpf', attempt: `pin at ${path}` }),
-    openPinned: (path) => checked(get(path), { syscall: 'bpf', attempt: `open what is pinned at ${path}` }),
+    pin: (fd, path) => void checked(pin(fd, path), attempting(`pin at ${path}`)),
+    openPinned: (path) => checked(get(path), attempting(`open what is pinned at ${path}`)),
   };
 }
 
@@ -117,15 +120,14 @@ function linkCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'link' | 'updateL
   return {
     // A cgroup link shares its hook with others always (BPF_F_ALLOW_MULTI), and ends with its last descriptor or pin.
     link: (program, cgroup, hook) =>
-      checked(create(program, cgroup, attachTypes[hook], null), { syscall: 'bpf', attempt: `attach to ${hook}` }),
-    updateLink: (link, program) =>
-      void checked(update(link, program, null), { syscall: 'bpf', attempt: 'replace an attached program' }),
+      checked(create(program, cgroup, attachTypes[hook], null), attempting(`attach to ${hook}`)),
+    updateLink: (link, program) => void checked(update(link, program, null), attempting('replace an attached program')),
     effectivePrograms: (cgroup, hook) => {
       const ids = new Uint32Array(mostPrograms);
       const count = new Uint32Array([mostPrograms]);
       const flags = new Uint32Array(1);
       const failed = query(cgroup, attachTypes[hook], BPF_F_QUERY_EFFECTIVE, flags, ids, count);
-      checked(failed, { syscall: 'bpf', attempt: `list the programs at ${hook}` });
+      checked(failed, attempting(`list the programs at ${hook}`));
       return [...ids.subarray(0, count[0])];
     },
   };
@@ -136,14 +138,14 @@ function infoCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'linkedCgroup' | 
   const openProgram: Call = library.func('int bpf_prog_get_fd_by_id(uint32_t)');
   const infoOf = (fd: number, bytes: number): Buffer => {
     const info = Buffer.alloc(bytes);
-    checked(read(fd, info, new Uint32Array([bytes])), { syscall: 'bpf', attempt: 'read about a link or program' });
+    checked(read(fd, info, new Uint32Array([bytes])), attempting('read about a link or program'));
     return info;
   };
   return {
     linkedCgroup: (link) => infoOf(link, linkInfo.bytes).readBigUInt64LE(linkInfo.cgroupId),
     programName: (id) => {
       const fd = openProgram(id);
-      if (!isThere(fd, { syscall: 'bpf', attempt: `open the eBPF program ${id}` })) return undefined;
+      if (!isThere(fd, attempting(`open the eBPF program ${id}`))) return undefined;
       const name = infoOf(fd, programInfo.bytes).toString('latin1', programInfo.name);
       closeSync(fd);
       return name.slice(0, name.indexOf('\0'));

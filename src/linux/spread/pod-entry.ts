@@ -115,8 +115,11 @@ export function statisticsFrom(values: Buffer): Statistics {
   return { picked: sum(0), fellBack: sum(8), tries: sum(16) };
 }
 
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= largestPort;
+}
+
 function checkPod({ addresses, range, reservedPorts, timeWaitReuse }: SpreadPod): void {
-  const isPort = (port: number): boolean => Number.isInteger(port) && port >= 1 && port <= largestPort;
   const strange = addresses.find((address) => isIP(address) === 0 || address.includes('%'));
   if (strange !== undefined) throw invalid('addresses', strange, 'must be an IP address without a zone');
   for (const family of [4, 6]) {
