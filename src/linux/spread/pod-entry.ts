@@ -36,7 +36,7 @@ export interface Statistics {
 /** Changes with every change of a map: pins of another version are never reused. */
 export const layoutVersion = 1;
 
-export const mostAddresses = 33;
+const mostAddresses = 33;
 const flagBits = { choosesPorts: 1, hasReservedPorts: 2 } as const;
 const largestPort = 65_535;
 

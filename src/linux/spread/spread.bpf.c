@@ -254,5 +254,6 @@ SEC("cgroup/connect6") int spread6(struct bpf_sock_addr *ctx) { return connect6(
 SEC("cgroup/connect4") int addresses4(struct bpf_sock_addr *ctx) { return connect4(ctx, false); }
 SEC("cgroup/connect6") int addresses6(struct bpf_sock_addr *ctx) { return connect6(ctx, false); }
 
-/* Several helpers above are for programs with a licence that the kernel counts as GPL-compatible only. */
+/* The kernel lets only programs with a licence of its list read struct tcp_timewait_sock. This file and spread-maps.bpf.h may
+ * be used under BSD-2-Clause or GPL-2.0 as well. */
 char licence[] SEC("license") = "Dual BSD/GPL";
