@@ -1,3 +1,4 @@
+import { addressFaults } from '../addresses/provider.ts';
 import { podReasons, type PodReport } from '../api/connection-node.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
@@ -8,7 +9,7 @@ export interface AgentMetrics {
   readonly seeRuntime: (isSynchronized: boolean) => void;
 }
 
-/** Of linux, nri and this folder. */
+/** Of linux, nri, addresses and this folder. */
 const errorKinds = [
   'NotPermitted',
   'NotFound',
@@ -25,6 +26,7 @@ const errorKinds = [
   'ConnectionLost',
   'NotEd25519',
   'Unreadable',
+  ...addressFaults,
 ] as const;
 
 export function agentMetrics(metrics: Metrics): AgentMetrics {

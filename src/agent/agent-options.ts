@@ -1,3 +1,4 @@
+import type { PodNetworkSetting } from '../addresses/pod-network.ts';
 import type { ApiLocation } from '../kube/connection-node.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { AgentCaps } from './adjust.ts';
@@ -15,6 +16,9 @@ export interface AgentOptions {
   readonly procMount: string | undefined;
   readonly runtimeNames: readonly string[];
   readonly caps: AgentCaps;
+  readonly podNetwork: Omit<PodNetworkSetting, 'access'>;
+  /** Of files for pods, under the same path on the node. */
+  readonly addressFolder: string;
   readonly api: ApiLocation;
   readonly observabilityPort: number;
   readonly timing: AgentTiming;
@@ -27,6 +31,8 @@ interface AgentTiming {
   /** Between two looks at all planned pods; each time up to a tenth more or less. */
   readonly verifyEveryMs: number;
   readonly factsEveryMs: number;
+  /** Between two searches for leases that nobody has any more. */
+  readonly leasesEveryMs: number;
   /** The longest that the first status waits for the pods that are there: it would take them for gone. */
   readonly firstSightMs: number;
   readonly publish: PublishTiming;

@@ -1,8 +1,13 @@
+import type { NodeAccess } from '../addresses/node-access.ts';
+import { podNetworkProvider } from '../addresses/pod-network.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
+import { runProgram } from '../linux/programs.ts';
+import { listFolder, readSmallFile } from '../linux/small-files.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { AddressFiles } from './address-file.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { Host } from './host.ts';
@@ -38,6 +43,13 @@ export interface Machinery {
   readonly metrics: Metrics;
 }
 
+/** Of the node, through the mounts of the agent's container. */
+export const nodeAccess: NodeAccess = {
+  list: (folder) => Promise.resolve(listFolder(folder)),
+  read: (path) => Promise.resolve(readSmallFile(path)),
+  run: runProgram,
+};
+
 /** Nothing runs yet. */
 export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
   const { logger, caps, nodeName } = options;
@@ -54,7 +66,15 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     notify();
   };
   const keys = new KeyDirectory(options.keysDirectory, { onChange: onKeys, onError });
-  const host: Host = { procRoot, worker, caps, facts: () => node.facts, nodeNetnsPath: () => node.netnsPath };
+  const host: Host = {
+    procRoot,
+    worker,
+    caps,
+    facts: () => node.facts,
+    nodeNetnsPath: () => node.netnsPath,
+    addresses: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
+    addressFiles: new AddressFiles(options.addressFolder),
+  };
   const lateBefore = new LateBefore();
   const publisher = new Publisher({
     prepare: async (signal) => lateBefore.recall(await writer.read(nodeName, { signal })),
@@ -81,7 +101,7 @@ function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'l
     facts: node.facts,
     sandboxNofile: node.sandboxNofile,
     maximumNofile: options.caps.maximumNofile,
-    pods: pods.all(),
+    pods: pods.reported(),
     lateBefore,
   });
 }

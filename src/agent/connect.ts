@@ -18,6 +18,7 @@ export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
     onSandboxNofile: (limit) => node.seeSandboxNofile(limit),
     onAdopted: () => agent.firstSight.resolve(),
     inBackground,
+    onError,
   });
   const onState = (state: PluginState): void => {
     seeState(agent, state);

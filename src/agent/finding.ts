@@ -2,7 +2,7 @@ import type { Rlimit } from '../linux/libc.ts';
 
 /** What a pod does not have as planned, with both numbers. */
 export interface Finding {
-  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable';
+  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable' | 'AddressesNotAvailable';
   readonly message: string;
 }
 
@@ -30,4 +30,9 @@ export const unknownNofileFinding = (container: string, planned: Rlimit, why: st
 export const sysctlFinding = (name: string, planned: string, why: string): Finding => ({
   kind: 'SysctlNotSettable',
   message: `${name} "${planned}" planned; ${why}`,
+});
+
+export const addressFinding = (planned: number, why: string): Finding => ({
+  kind: 'AddressesNotAvailable',
+  message: `${digits.format(planned)} further source ${planned === 1 ? 'address' : 'addresses'} planned; ${why}`,
 });

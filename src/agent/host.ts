@@ -1,5 +1,7 @@
+import type { AddressProvider } from '../addresses/provider.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
+import type { AddressFiles } from './address-file.ts';
 import type { AgentCaps } from './adjust.ts';
 
 /** The machine as the agent reaches it. */
@@ -12,4 +14,7 @@ export interface Host {
   readonly facts: () => NodeFacts;
   /** The node's own network namespace. */
   readonly nodeNetnsPath: () => string;
+  /** Of provider PodNetwork. */
+  readonly addresses: AddressProvider;
+  readonly addressFiles: AddressFiles;
 }

@@ -1,17 +1,40 @@
 import type { Agent } from './assemble.ts';
+import { giveBackLost } from './look-after-addresses.ts';
 import { pause } from './pause.ts';
 import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
-export async function verifyForEver({ options, verifier, keys, onError }: Agent, signal: AbortSignal): Promise<void> {
+export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
+  const { options, verifier, keys, pods, onError } = agent;
   while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
     try {
       keys.reread();
+      pods.forgetRefused(Date.now());
       await verifier.verifyAll(signal);
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
   }
+}
+
+/** Never before the pods that are there are known: it would take the leases of them all for lost. */
+export async function giveBackForEver(agent: Agent, signal: AbortSignal): Promise<void> {
+  const { firstSight, options, pods, host, logger, onError } = agent;
+  await Promise.race([firstSight.promise, untilAborted(signal)]);
+  while (!signal.aborted) {
+    try {
+      const lost = await giveBackLost(pods, host, signal);
+      if (lost > 0) logger.info({ sandboxes: lost }, 'gave back the addresses of pods that are gone');
+    } catch (error) {
+      if (!signal.aborted) onError(error);
+    }
+    await pause(jittered(options.timing.leasesEveryMs), signal);
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 export async function readFactsForEver(agent: Agent, signal: AbortSignal): Promise<void> {

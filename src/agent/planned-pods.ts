@@ -2,6 +2,7 @@ import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
 import type { Raises } from './container-nofile.ts';
 import type { Finding } from './finding.ts';
+import type { AddressOutcome } from './source-addresses.ts';
 import type { JudgedPlan } from './verify-signature.ts';
 
 /** What was last seen of a container's limits or of a pod's sysctls. */
@@ -45,14 +46,24 @@ export interface PlannedPod {
   /** What the pod's containers inherit, where its sandbox has a process. */
   readonly sandboxNofile: Rlimit | undefined;
   readonly sysctls: Outcome;
+  readonly addresses: AddressOutcome;
   /** The planned ones, by name: the last that was created. */
   readonly containers: ReadonlyMap<string, PlannedContainer>;
   readonly usage: Usage;
 }
 
+interface Refused {
+  readonly pod: PlannedPod;
+  readonly atMs: number;
+}
+
+/** The kubelet tries a failed sandbox again every 10 to 15 s (kubelet, backOffPeriod). */
+const refusedMs = 60_000;
+
 /** The planned pods of this node, by sandbox. Values are replaced, never changed. */
 export class PlannedPods {
   readonly #pods = new Map<string, PlannedPod>();
+  readonly #refused = new Map<string, Refused>();
   readonly #onChange: () => void;
 
   constructor(onChange: () => void) {
@@ -65,6 +76,11 @@ export class PlannedPods {
 
   all(): readonly PlannedPod[] {
     return [...this.#pods.values()];
+  }
+
+  /** Those of all(), and before them the pods that could not start. */
+  reported(): readonly PlannedPod[] {
+    return [...[...this.#refused.values()].map(({ pod }) => pod), ...this.all()];
   }
 
   put(pod: PlannedPod): void {
@@ -88,6 +104,25 @@ export class PlannedPods {
     const container = pod?.containers.values().find(({ id }) => id === containerId);
     if (pod === undefined || container === undefined) return;
     this.put(withContainer(pod, change(container)));
+  }
+
+  /** Its sandbox is not made; the pod is remembered until it starts, or nobody tries any more. */
+  refuse(pod: PlannedPod, atMs: number): void {
+    this.#pods.delete(pod.sandboxId);
+    this.#refused.set(pod.uid, { pod, atMs });
+    this.#onChange();
+  }
+
+  /** The pod starts, after one of its sandboxes was refused or none. */
+  admit({ uid }: PlannedPod): void {
+    if (this.#refused.delete(uid)) this.#onChange();
+  }
+
+  /** Pods that were deleted before they could start: the agent does not see that. */
+  forgetRefused(nowMs: number): void {
+    const given = [...this.#refused].filter(([, { atMs }]) => nowMs - atMs > refusedMs);
+    for (const [uid] of given) this.#refused.delete(uid);
+    if (given.length > 0) this.#onChange();
   }
 
   forget(sandboxId: string): void {

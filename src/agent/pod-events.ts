@@ -6,6 +6,8 @@ import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } fr
 import type { Host } from './host.ts';
 import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
 import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
+import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
+import { noAddresses, sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
 import type { Judge, JudgedPlan } from './verify-signature.ts';
 
@@ -22,12 +24,12 @@ export interface PodEventOptions {
   readonly onAdopted: () => void;
   /** Runs on after the runtime has its answer. */
   readonly inBackground: (task: (signal: AbortSignal) => Promise<void>) => void;
+  readonly onError: (error: unknown) => void;
 }
 
-/** The runtime waits 2 s for a new pod, for all plugins together; sysctls that come later come in the next pass. */
-const sysctlDeadlineMs = 1200;
-
-/** What the agent does at each event of the runtime. Whatever fails here, the pod starts as Kubernetes would start it. */
+/**
+ * What the agent does at each event of the runtime. Whatever else fails here, the pod starts as Kubernetes would start it.
+ */
 export function podEvents(options: PodEventOptions): PluginHandlers {
   const { pods, verifier, inBackground } = options;
   return {
@@ -40,8 +42,7 @@ export function podEvents(options: PodEventOptions): PluginHandlers {
     },
     runPodSandbox: async (sandbox, signal) => {
       remember(options, sandbox, 'WithKeys');
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(sysctlDeadlineMs)]);
-      await verifier.applySysctls(sandbox.id, { isLate: false, signal: deadline });
+      await prepareSandbox(options, sandbox.id, signal);
     },
     createContainer: (sandbox, container) => create(options, sandbox, container),
     postStartContainer: (sandbox, container) => {
@@ -50,8 +51,8 @@ export function podEvents(options: PodEventOptions): PluginHandlers {
     },
     stopContainer: (sandbox, { id }) =>
       pods.updateContainer(sandbox.id, id, (container) => ({ ...container, hasStopped: true })),
-    stopPodSandbox: ({ id }) => pods.forget(id),
-    removePodSandbox: ({ id }) => pods.forget(id),
+    stopPodSandbox: ({ id }, signal) => leaveSandbox(options, id, signal),
+    removePodSandbox: ({ id }, signal) => leaveSandbox(options, id, signal),
   };
 }
 
@@ -65,9 +66,10 @@ function create(options: PodEventOptions, sandbox: PodSandbox, container: Contai
   const sandboxNofile = pod.sandboxNofile ?? readSandboxNofile(sandbox, host.procRoot);
   const node = nodeNofileFor(sandboxNofile, container, host);
   const { adjustment, findings } = adjustContainer(section, container.name, { node, caps: host.caps });
+  const told = host.addressFiles.adjustmentFor(sandbox.id, sourceAddressesOf(pod));
   const created = { ...newContainer(container), nofile: { ...unchecked, findings } };
   pods.put(withContainer({ ...pod, sandboxNofile }, created));
-  return adjustment;
+  return told === undefined ? adjustment : { ...adjustment, ...told };
 }
 
 function started(options: PodEventOptions, sandbox: PodSandbox, container: Container): void {
@@ -117,7 +119,8 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
-  pods.put({ ...identity, plan, netnsPath, sandboxNofile, sysctls: unchecked, containers: new Map(), usage: {} });
+  const nothing = { sysctls: unchecked, addresses: noAddresses, containers: new Map(), usage: {} };
+  pods.put({ ...identity, plan, netnsPath, sandboxNofile, ...nothing });
   return pods.get(sandboxId);
 }
 

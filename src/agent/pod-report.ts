@@ -3,6 +3,7 @@ import type { PlanSection } from '../api/pod-annotation.ts';
 import type { Finding } from './finding.ts';
 import type { LateBefore } from './late-before.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
+import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
 
 /** Of the schema. */
 const longestMessage = 512;
@@ -15,7 +16,7 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
     const verdict = { verified: false, reason: 'SignatureInvalid', message: shortened(plan.message) } as const;
-    return { ...identity, budget: '', sectionHash: '', ...verdict };
+    return { ...identity, budget: '', sectionHash: '', ...verdict, sourceAddresses: [] };
   }
   const { section, hash } = plan;
   const { message, ...verdict } = verdictFor(pod, section, lateBefore.has({ uid, sectionHash: hash }));
@@ -25,12 +26,13 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
     sectionHash: hash,
     ...verdict,
     message: shortened(message),
+    sourceAddresses: [...sourceAddressesOf(pod)],
     ...usage,
   };
 }
 
 function verdictFor(pod: PlannedPod, section: PlanSection, wasLate: boolean): Verdict {
-  const outcomes = [pod.sysctls, ...outcomesOf(pod, section)];
+  const outcomes = [pod.sysctls, pod.addresses, ...outcomesOf(pod, section)];
   const findings = outcomes.flatMap((outcome) => outcome.findings);
   const [first] = findings;
   if (first !== undefined) return { verified: false, reason: first.kind, message: sentenceOf(findings) };
@@ -39,15 +41,20 @@ function verdictFor(pod: PlannedPod, section: PlanSection, wasLate: boolean): Ve
   const isLate = wasLate || outcomes.some((outcome) => outcome.isLate);
   if (isLate)
     return { verified: true, reason: 'AppliedLate', message: 'as planned, but set after the pod had started' };
-  return { verified: true, reason: 'Applied', message: 'limits and sysctls are as planned' };
+  return { verified: true, reason: 'Applied', message: 'limits, sysctls and addresses are as planned' };
 }
 
 const outcomesOf = ({ containers }: PlannedPod, section: PlanSection): readonly Outcome[] =>
   section.containers.flatMap(({ name }) => containers.get(name)?.nofile ?? []);
 
-function waitingFor({ sysctls, containers }: PlannedPod, section: PlanSection): readonly string[] {
+function waitingFor(pod: PlannedPod, section: PlanSection): readonly string[] {
+  const { sysctls, addresses, containers } = pod;
   const unseen = section.containers.filter(({ name }) => containers.get(name)?.nofile.isChecked !== true);
-  return [...(sysctls.isChecked ? [] : ['sysctls']), ...unseen.map(({ name }) => `container ${name}`)];
+  return [
+    ...(sysctls.isChecked ? [] : ['sysctls']),
+    ...(addresses.isChecked || furtherAddressesOf(pod) === 0 ? [] : ['addresses']),
+    ...unseen.map(({ name }) => `container ${name}`),
+  ];
 }
 
 const sentenceOf = (findings: readonly Finding[]): string => findings.map(({ message }) => message).join('; ');

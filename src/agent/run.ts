@@ -6,7 +6,7 @@ import { serveObservability } from '../observability/serve-observability.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { type Agent, assemble } from './assemble.ts';
 import { connect } from './connect.ts';
-import { readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
+import { giveBackForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
 import { reportsFor } from './report.ts';
 import { runTogether } from './together.ts';
@@ -38,7 +38,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
-  const parts = [connect, verifyForEver, readFactsForEver, publish];
+  const parts = [connect, verifyForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
       parts.map((part) => (until) => part(agent, until)),
@@ -75,7 +75,7 @@ function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
 
 /** When it is asked for: what is published may be older, while the API server takes nothing. */
 function seeState({ metrics, node, ...state }: Agent): void {
-  metrics.seePods(reportsFor({ ...state, pods: state.pods.all() }));
+  metrics.seePods(reportsFor({ ...state, pods: state.pods.reported() }));
   metrics.seeRuntime(node.isSynchronized);
 }
 

@@ -12,6 +12,7 @@ import { applySysctls, type ApplyTime } from './apply-sysctls.ts';
 import { checkNofile } from './container-nofile.ts';
 import { unknownNofileFinding } from './finding.ts';
 import type { Host } from './host.ts';
+import { verifyAddresses } from './look-after-addresses.ts';
 import { readUsage } from './observe.ts';
 import { pause } from './pause.ts';
 import type { Outcome, PlannedContainer, PlannedPod, PlannedPods } from './planned-pods.ts';
@@ -35,6 +36,7 @@ export class Verifier {
   async verifyAll(signal: AbortSignal): Promise<void> {
     const pods = this.#pods.all().filter(({ plan }) => plan.state === 'Verified');
     if (pods.length === 0) return;
+    await verifyAddresses(this.#pods, this.#host, signal);
     const table = await readProcessTable({ procRoot: this.#host.procRoot, signal });
     for (const { sandboxId } of pods) {
       await this.applySysctls(sandboxId, { isLate: true, signal });

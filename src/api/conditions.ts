@@ -23,6 +23,7 @@ export type ConditionReason =
   | 'AppliedLate'
   | 'PodsUnverified'
   | 'LimitNotSettable'
+  | 'AddressesNotAvailable'
   | 'SignatureInvalid'
   | 'AgentAbsent'
   | 'NothingToVerify'

@@ -32,6 +32,7 @@ export const podReasons = [
   'SignatureInvalid',
   'LimitNotSettable',
   'SysctlNotSettable',
+  'AddressesNotAvailable',
   'Pending',
   'Gone',
 ] as const;
@@ -56,9 +57,13 @@ const podReport = z.object({
   uid: z.string().min(1).max(64).meta({ description: 'UID of the pod.' }),
   budget: z.string().max(253).meta({ description: 'Name of the budget; "" where the annotation did not verify.' }),
   sectionHash: z.string().max(64).meta({ description: 'Hash of the section of the plan that the agent applies.' }),
-  verified: z.boolean().meta({ description: 'Whether limits and sysctls were seen as planned.' }),
+  verified: z.boolean().meta({ description: 'Whether limits, sysctls and addresses were seen as planned.' }),
   reason: z.enum(podReasons).meta({ description: 'Why it is or is not verified.' }),
   message: z.string().max(512).meta({ description: 'A sentence with the numbers.' }),
+  sourceAddresses: z.array(z.string().max(45)).max(66).default([]).meta({
+    description: 'Addresses that the pod may bind to, its own first; none where it got no further ones.',
+    'x-kubernetes-list-type': 'set',
+  }),
   usedPercent: z
     .int()
     .min(0)

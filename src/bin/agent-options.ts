@@ -18,6 +18,9 @@ const flags = z.strictObject({
   'runtime-names': z.string().min(1).default(runtimeNames.join(',')),
   'maximum-nofile': z.coerce.number().int().min(1).max(1_073_741_816).default(1_048_576),
   'allowed-sysctls': z.string().default(agentSysctls.join(',')),
+  'cni-configuration-folder': z.string().startsWith('/').default('/etc/cni/net.d'),
+  'cni-program-folders': z.string().startsWith('/').default('/opt/cni/bin'),
+  'address-folder': z.string().startsWith('/').default('/run/connectionbudget'),
   kubeconfig: z.string().min(1).optional(),
   port: z.coerce.number().int().min(0).max(65535).default(8081),
   'log-level': z.enum(logLevels).default('info'),
@@ -30,6 +33,7 @@ const flagNames = Object.keys(flags.shape) as readonly FlagName[];
 const usualAgentTiming = {
   verifyEveryMs: 15_000,
   factsEveryMs: 300_000,
+  leasesEveryMs: 60_000,
   firstSightMs: 10_000,
   publish: usualTiming,
 } as const;
@@ -63,6 +67,11 @@ export function agentOptionsFrom(
     procMount: data['proc-mount'],
     runtimeNames: listOf(data['runtime-names']),
     caps,
+    podNetwork: {
+      configurationFolder: data['cni-configuration-folder'],
+      programFolders: listOf(data['cni-program-folders']),
+    },
+    addressFolder: data['address-folder'],
     api: apiLocationFor(data.kubeconfig, env),
     observabilityPort: data.port,
     timing: usualAgentTiming,

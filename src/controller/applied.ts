@@ -73,7 +73,24 @@ const failureReasons = [
     many: 'could',
     what: ' not be given what is planned',
   },
+  {
+    reason: 'AddressesNotAvailable',
+    of: ['AddressesNotAvailable'],
+    one: 'runs',
+    many: 'run',
+    what: ' without the planned source addresses',
+  },
 ] as const;
+
+/** A pod whose node has too few addresses left does not start: no running pod tells of it, only its agent. */
+const waitingVerdict = ({ pods }: Situation): Verdict | undefined => {
+  const waiting = pods.filter(({ isRunning, report }) => !isRunning && report?.reason === 'AddressesNotAvailable');
+  if (waiting.length === 0) return undefined;
+  const names = listed(waiting.map(({ name }) => name));
+  const first = waiting[0]?.report?.message ?? '';
+  const message = `${counted(waiting.length, 'pod')} cannot start without the planned source addresses: ${names}. ${first}`;
+  return { status: 'False', reason: 'AddressesNotAvailable', message };
+};
 
 const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
   for (const { reason, of, one, many, what } of failureReasons) {
@@ -111,12 +128,15 @@ const unverifiedVerdict = (states: readonly PodState[], now: Date): Verdict | un
 
 /** Whether the agents saw every running pod as planned. */
 export const verifiedVerdict = (
-  { budget, now }: Situation,
+  situation: Situation,
   states: readonly PodState[],
   { needsAgent }: { readonly needsAgent: boolean },
 ): Verdict => {
+  const { budget, now } = situation;
   if (budget.spec.updatePolicy.mode === 'Off')
     return { status: 'Unknown', reason: 'ModeOff', message: 'Mode Off only plans: there is nothing to verify.' };
+  const waiting = waitingVerdict(situation);
+  if (waiting !== undefined) return waiting;
   if (states.length === 0) return noPods;
   if (!needsAgent)
     return { status: 'True', reason: 'NothingToVerify', message: 'The plan has nothing for an agent to set.' };

@@ -1,5 +1,8 @@
-import { readNetnsCookie } from './libc.ts';
+import { addHostRoutes, removeHostRoutes } from './host-routes.ts';
+import { addAddresses, type InterfaceAddress, listAddresses, removeAddresses } from './interfaces.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
+import { readNetnsCookie } from './libc.ts';
+import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
 
@@ -23,15 +26,60 @@ export interface ReadNetnsCookie {
   readonly operation: 'ReadNetnsCookie';
 }
 
-export type NamespaceOperation = ReadSysctl | WriteSysctl | ReadSocketTotals | ReadNetnsCookie;
+export interface ListAddresses {
+  readonly operation: 'ListAddresses';
+  readonly interfaceName: string;
+}
+
+/** Of interfaces.ts and neighbours.ts. */
+export interface OnInterface {
+  readonly operation: 'AddAddresses' | 'RemoveAddresses' | 'AskNeighbours';
+  readonly interfaceName: string;
+  readonly ips: readonly string[];
+}
+
+export interface TakeNeighbours {
+  readonly operation: 'TakeNeighbours';
+  readonly interfaceName: string;
+  readonly ips: readonly string[];
+}
+
+/** Of host-routes.ts. */
+export interface OnHostRoutes {
+  readonly operation: 'AddHostRoutes' | 'RemoveHostRoutes';
+  readonly besideIp: string;
+  readonly ips: readonly string[];
+}
+
+export type NamespaceOperation =
+  | ReadSysctl
+  | WriteSysctl
+  | ReadSocketTotals
+  | ReadNetnsCookie
+  | ListAddresses
+  | OnInterface
+  | TakeNeighbours
+  | OnHostRoutes;
 
 export type OperationResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: LinuxFailure };
 
 /** The value of a sysctl is what is read, after a write too; blanks are normalised. */
-export type ResultOf<T extends NamespaceOperation> = OperationResult<
-  T extends ReadSocketTotals ? SocketTotals : T extends ReadNetnsCookie ? bigint : string
->;
+interface ValueOf {
+  readonly ReadSysctl: string;
+  readonly WriteSysctl: string;
+  readonly ReadSocketTotals: SocketTotals;
+  readonly ReadNetnsCookie: bigint;
+  readonly ListAddresses: readonly InterfaceAddress[];
+  readonly AddAddresses: readonly string[];
+  readonly RemoveAddresses: readonly string[];
+  readonly AskNeighbours: readonly string[];
+  readonly TakeNeighbours: readonly Neighbour[];
+  readonly AddHostRoutes: readonly string[];
+  readonly RemoveHostRoutes: readonly string[];
+}
+
+export type ResultOf<T extends NamespaceOperation> = OperationResult<ValueOf[T['operation']]>;
 
 export type ResultsOf<T extends readonly NamespaceOperation[]> = { readonly [K in keyof T]: ResultOf<T[K]> };
 
@@ -45,9 +93,34 @@ export function performOperation(operation: NamespaceOperation, procRoot: string
   }
 }
 
-function valueFor(operation: NamespaceOperation, procRoot: string): string | bigint | SocketTotals {
-  if (operation.operation === 'ReadSocketTotals') return socketTotalsFor(readSocketFiles(procRoot));
-  if (operation.operation === 'ReadNetnsCookie') return readNetnsCookie();
-  if (operation.operation === 'WriteSysctl') writeSysctl(operation.name, operation.value, procRoot);
-  return readSysctl(operation.name, procRoot);
+function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyof ValueOf] {
+  switch (operation.operation) {
+    case 'ReadSocketTotals':
+      return socketTotalsFor(readSocketFiles(procRoot));
+    case 'WriteSysctl':
+      writeSysctl(operation.name, operation.value, procRoot);
+      return readSysctl(operation.name, procRoot);
+    case 'ReadSysctl':
+      return readSysctl(operation.name, procRoot);
+    case 'ReadNetnsCookie':
+      return readNetnsCookie();
+    case 'ListAddresses':
+      return listAddresses(operation.interfaceName);
+    case 'TakeNeighbours':
+      return takeNeighbours(operation.interfaceName, operation.ips);
+    case 'AddHostRoutes':
+      return addHostRoutes(operation.besideIp, operation.ips);
+    case 'RemoveHostRoutes':
+      removeHostRoutes(operation.besideIp, operation.ips);
+      return [];
+    default:
+      return onInterface(operation);
+  }
+}
+
+function onInterface({ operation, interfaceName, ips }: OnInterface): readonly string[] {
+  if (operation === 'AddAddresses') return addAddresses(interfaceName, ips);
+  if (operation === 'RemoveAddresses') return removeAddresses(interfaceName, ips);
+  askNeighbours(interfaceName, ips);
+  return [];
 }

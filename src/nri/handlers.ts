@@ -1,8 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Event, type Container, type ContainerAdjustmentSchema, type PodSandbox } from './gen/nri_pb.ts';
+import {
+  Event,
+  type Container,
+  type ContainerAdjustment as AdjustmentMessage,
+  type ContainerAdjustmentSchema,
+  type PodSandbox,
+} from './gen/nri_pb.ts';
 
 /** What is to be changed in a container before it is created. Rlimits are appended, and the last of a type wins. */
-export type ContainerAdjustment = MessageInitShape<typeof ContainerAdjustmentSchema>;
+export type ContainerAdjustment = Exclude<MessageInitShape<typeof ContainerAdjustmentSchema>, AdjustmentMessage>;
 
 type PodHandler = (pod: PodSandbox, signal: AbortSignal) => void | Promise<void>;
 

@@ -2,11 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { podNetworkProvider } from '../../src/addresses/pod-network.ts';
+import type { AddressProvider } from '../../src/addresses/provider.ts';
+import { AddressFiles } from '../../src/agent/address-file.ts';
+import { nodeAccess } from '../../src/agent/assemble.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
 import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
+import { giveBackLost } from '../../src/agent/look-after-addresses.ts';
 import { LateBefore } from '../../src/agent/late-before.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
@@ -29,7 +34,12 @@ export interface NodeSetting extends Disposable {
   readonly status: () => ConnectionNodeStatus;
   /** Everything that was begun after an answer has ended. */
   readonly settled: () => Promise<void>;
+  readonly giveBackLost: () => Promise<number>;
+  /** Where the files with addresses are. */
+  readonly addressFolder: string;
 }
+
+const noNetwork = podNetworkProvider({ configurationFolder: '/nowhere', programFolders: [], access: nodeAccess });
 
 const signal = new AbortController().signal;
 const maximumNofile = 1_048_576;
@@ -38,6 +48,7 @@ const maximumNofile = 1_048_576;
 export async function setNode(
   known: Partial<NodeFacts> = {},
   nodeNetnsPath = '/proc/self/ns/net',
+  addresses: AddressProvider = noNetwork,
 ): Promise<NodeSetting> {
   const directory = mkdtempSync(join(tmpdir(), 'agent-'));
   const signer = makeSigner();
@@ -48,7 +59,15 @@ export async function setNode(
   const worker = createNamespaceWorker({ signal });
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
-  const host: Host = { procRoot: '/proc', worker, caps, facts: () => facts, nodeNetnsPath: () => nodeNetnsPath };
+  const host: Host = {
+    procRoot: '/proc',
+    worker,
+    caps,
+    facts: () => facts,
+    nodeNetnsPath: () => nodeNetnsPath,
+    addresses,
+    addressFiles: new AddressFiles(join(directory, 'addresses')),
+  };
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
   const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
@@ -63,6 +82,7 @@ export async function setNode(
     onSandboxNofile: () => undefined,
     onAdopted: () => undefined,
     inBackground: (task) => tasks.push(task(signal)),
+    onError,
   });
   const state = {
     version: 'test',
@@ -78,8 +98,11 @@ export async function setNode(
     signer,
     errors,
     publishKey,
-    status: () => connectionNodeStatus.parse(statusFor({ ...state, keyIds: keys.keyIds, facts, pods: pods.all() })),
+    status: () =>
+      connectionNodeStatus.parse(statusFor({ ...state, keyIds: keys.keyIds, facts, pods: pods.reported() })),
     settled: async () => void (await Promise.all(tasks)),
+    giveBackLost: () => giveBackLost(pods, host, signal),
+    addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {
       worker.close();
       rmSync(directory, { recursive: true });

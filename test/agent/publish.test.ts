@@ -12,6 +12,7 @@ const pod: PodReport = {
   verified: true,
   reason: 'Applied',
   message: 'as planned',
+  sourceAddresses: [],
   usedPercent: 50,
   connections: 4000,
 };

@@ -100,6 +100,7 @@ export const reportOf = (sectionHash: string, change: Partial<PodReport> = {}): 
   verified: true,
   reason: 'Applied',
   message: 'soft 22064, hard 22064 as planned',
+  sourceAddresses: [],
   ...change,
 });
 

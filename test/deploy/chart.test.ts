@@ -43,6 +43,8 @@ test.each([
   ['agent.netnsDirectories', ['run/netns'], 'does not match pattern'],
   ['agent.netnsDirectories', [], 'minItems'],
   ['agent.nriDirectory', '/', 'does not match pattern'],
+  ['agent.podNetwork.dataDirectories', ['var/lib/cni'], 'does not match pattern'],
+  ['agent.podNetwork.programDirectories', [], 'minItems'],
   ['agent.maxUnavailable', '0%', 'does not match pattern'],
   ['agent.variants', [{ ...weak, nodeSelector: { a: 'b', c: 'd' } }], 'maxProperties'],
   ['agent.variants', [{ ...weak, nodeSelector: {} }], 'minProperties'],
@@ -120,10 +122,16 @@ test('the agent has its four capabilities and nothing else of a privileged conta
   expect(at(agent, 'spec.template.spec.hostIPC')).toBeUndefined();
 });
 
-test('of what the agent sees of its node only /proc can be written', () => {
-  const mounts = at(find(defaults, 'DaemonSet', 'connectionbudget-agent'), `${container}.volumeMounts`);
+const writableOf = (objects: typeof defaults): readonly unknown[] => {
+  const mounts = at(find(objects, 'DaemonSet', 'connectionbudget-agent'), `${container}.volumeMounts`);
   const writable = (mounts as readonly unknown[]).filter((mount) => at(mount, 'readOnly') !== true);
-  expect(writable).toEqual([{ name: 'proc', mountPath: '/host/proc' }]);
+  return writable.map((mount) => at(mount, 'mountPath'));
+};
+
+test('of what the agent sees of its node it can write /proc, leases and its own folder, or /proc alone', async () => {
+  expect(writableOf(defaults)).toEqual(['/host/proc', '/var/lib/cni', '/run/connectionbudget']);
+  const without = await render({ 'agent.podNetwork.enabled': false });
+  expect(writableOf(without)).toEqual(['/host/proc']);
 });
 
 test('every privilege of the agent has its reason in docs/security.md', async () => {

@@ -48,6 +48,7 @@ export const components = {
     coldSeconds: 40,
   },
   bridge: cniPlugin('main/bridge', 12),
+  ptp: cniPlugin('main/ptp', 1),
   loopback: cniPlugin('main/loopback', 1),
   macvlan: cniPlugin('main/macvlan', 1),
   'host-local': cniPlugin('ipam/host-local', 1),

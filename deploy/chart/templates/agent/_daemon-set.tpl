@@ -64,6 +64,22 @@ spec:
         - name: netns-{{ $index }}
           hostPath: {path: {{ $directory }}, type: DirectoryOrCreate}
         {{- end }}
+        {{- with $agent.podNetwork }}
+        {{- if .enabled }}
+        - name: cni-configuration
+          hostPath: {path: {{ .configurationDirectory }}, type: DirectoryOrCreate}
+        {{- range $index, $directory := .programDirectories }}
+        - name: cni-programs-{{ $index }}
+          hostPath: {path: {{ $directory }}, type: DirectoryOrCreate}
+        {{- end }}
+        {{- range $index, $directory := .dataDirectories }}
+        - name: cni-data-{{ $index }}
+          hostPath: {path: {{ $directory }}, type: DirectoryOrCreate}
+        {{- end }}
+        - name: addresses
+          hostPath: {path: {{ .addressDirectory }}, type: DirectoryOrCreate}
+        {{- end }}
+        {{- end }}
         - name: keys
           configMap: {name: connectionbudget-public-keys, optional: true}
 {{- end }}
@@ -82,6 +98,13 @@ args:
   - --keys-directory=/etc/connectionbudget/keys
   - --proc-root=/host/proc
   - --maximum-nofile={{ int64 $agent.maximumNofile }}
+  {{- with $agent.podNetwork }}
+  {{- if .enabled }}
+  - --cni-configuration-folder={{ .configurationDirectory }}
+  - --cni-program-folders={{ join "," .programDirectories }}
+  - --address-folder={{ .addressDirectory }}
+  {{- end }}
+  {{- end }}
   {{- with $agent.allowedSysctls }}
   - --allowed-sysctls={{ join "," . }}
   {{- end }}
@@ -127,6 +150,18 @@ volumeMounts:
   - {name: proc, mountPath: /host/proc}
   {{- range $index, $directory := $agent.netnsDirectories }}
   - {name: netns-{{ $index }}, mountPath: {{ $directory }}, mountPropagation: HostToContainer, readOnly: true}
+  {{- end }}
+  {{- with $agent.podNetwork }}
+  {{- if .enabled }}
+  - {name: cni-configuration, mountPath: {{ .configurationDirectory }}, readOnly: true}
+  {{- range $index, $directory := .programDirectories }}
+  - {name: cni-programs-{{ $index }}, mountPath: {{ $directory }}, readOnly: true}
+  {{- end }}
+  {{- range $index, $directory := .dataDirectories }}
+  - {name: cni-data-{{ $index }}, mountPath: {{ $directory }}}
+  {{- end }}
+  - {name: addresses, mountPath: {{ .addressDirectory }}}
+  {{- end }}
   {{- end }}
   - {name: keys, mountPath: /etc/connectionbudget/keys, readOnly: true}
 {{- end }}

@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+
+import { AddressError, isLasting, type Leases } from '../addresses/provider.ts';
+import { putOn } from './dress.ts';
+import { addressFinding } from './finding.ts';
+import type { Host } from './host.ts';
+import type { PlannedPod, PlannedPods } from './planned-pods.ts';
+import { type AddressOutcome, furtherAddressesOf, onNodeNetwork } from './source-addresses.ts';
+
+/**
+ * A sandbox that is being made is in nobody's list yet: leases of one that is not known are lost only when they are older.
+ * From lease to list takes the runtime milliseconds.
+ */
+const youngMs = 30_000;
+
+/** The leases that no living pod has. `isAlive` knows every planned pod of the node whose network is there. */
+export function lostLeases(
+  held: readonly Leases[],
+  isAlive: (sandboxId: string) => boolean,
+  nowMs: number,
+): readonly Leases[] {
+  return held.filter(({ sandboxId, takenAtMs }) => !isAlive(sandboxId) && nowMs - takenAtMs > youngMs);
+}
+
+/** Gives back what pods have left behind: those that ended while no agent was there, or with their node. */
+export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<number> {
+  const { held } = await readHeld(host);
+  const alive = new Set(
+    pods
+      .all()
+      .filter(hasNetwork)
+      .map(({ sandboxId }) => sandboxId),
+  );
+  const lost = lostLeases(held, (sandboxId) => alive.has(sandboxId), Date.now());
+  for (const { sandboxId } of lost) await host.addresses.release(sandboxId, signal);
+  host.addressFiles.removeAllBut(new Set(pods.all().map(({ sandboxId }) => sandboxId)));
+  return lost.length;
+}
+
+/** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */
+export async function verifyAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
+  // A pod without a container may be about to get its addresses.
+  const concerned = pods.all().filter((pod) => furtherAddressesOf(pod) > 0 && pod.containers.size > 0);
+  if (concerned.length === 0) return;
+  // Read each time: what the network keeps also tells what an earlier agent leased.
+  const seen = await readHeld(host);
+  for (const pod of concerned) {
+    const addresses = await lookAt(pod, seen, { host, signal });
+    pods.update(pod.sandboxId, (now) => (now.addresses === pod.addresses ? { ...now, addresses } : now));
+  }
+}
+
+interface Seen {
+  readonly held: readonly Leases[];
+  /** Why the network cannot be asked: it holds nothing of ours. */
+  readonly fault?: AddressError;
+}
+
+async function readHeld({ addresses }: Host): Promise<Seen> {
+  try {
+    return { held: await addresses.held() };
+  } catch (fault) {
+    if (fault instanceof AddressError && isLasting(fault)) return { held: [], fault };
+    throw fault;
+  }
+}
+
+const hasNetwork = ({ netnsPath }: PlannedPod): boolean => netnsPath !== undefined && existsSync(netnsPath);
+
+async function lookAt(
+  pod: PlannedPod,
+  seen: Seen,
+  { host, signal }: { readonly host: Host; readonly signal: AbortSignal },
+): Promise<AddressOutcome> {
+  const { addresses: before, netnsPath, sandboxId } = pod;
+  const wanted = furtherAddressesOf(pod);
+  const leases = seen.held.find((entry) => entry.sandboxId === sandboxId);
+  if (netnsPath === undefined || leases === undefined || leases.count < wanted) {
+    return { ...before, isChecked: true, findings: missing(pod, leases?.count ?? 0, seen) };
+  }
+  try {
+    const added = await putOn(leases, host, { netnsPath, signal });
+    return { isChecked: true, isLate: before.isLate || added.length > 0, findings: [], leases };
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    return { ...before, isChecked: true, findings: [addressFinding(wanted, error.message)], leases };
+  }
+}
+
+/** Why a pod has none is known where this agent saw it start. */
+function missing(pod: PlannedPod, has: number, { fault }: Seen): AddressOutcome['findings'] {
+  if (pod.addresses.findings.length > 0) return pod.addresses.findings;
+  const wanted = furtherAddressesOf(pod);
+  if (pod.netnsPath === undefined) return [addressFinding(wanted, onNodeNetwork)];
+  const why = `${wanted - has} of them are missing: the pod started while no agent served its node`;
+  return [addressFinding(wanted, fault?.message ?? why)];
+}

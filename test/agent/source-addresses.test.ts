@@ -1,0 +1,274 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { lostLeases } from '../../src/agent/look-after-addresses.ts';
+import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import {
+  bridged,
+  dualStack,
+  makePodNetwork,
+  type NetworkKind,
+  type PodNetwork,
+  routed,
+} from '../addresses/pod-network-setting.ts';
+import { startShell } from '../linux/child-program.ts';
+import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
+import { Stage } from '../nri/stage.ts';
+import { containerOf, type NodeSetting, setNode, signedPod } from './node-setting.ts';
+
+/** A pod of a real network, its real IPAM plugin, and the agent between them. */
+
+const further = (extra: number): Partial<PlanSection> => ({
+  sourceAddresses: { provider: 'PodNetwork', extra, spread: 'Application' },
+  sysctls: {},
+});
+
+const nodeOn = (network: PodNetwork): Promise<NodeSetting> => setNode({}, network.node.path, network.provider);
+
+const addressesIn = (netns: NetworkNamespace): readonly string[] =>
+  execFileSync('ip', ['-n', netns.name, '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'global'], {
+    encoding: 'utf8',
+  })
+    .split('\n')
+    .flatMap((line) => / inet6? (\S+)\/\d+/.exec(line)?.[1] ?? [])
+    .toSorted();
+
+/** Connects from the node to each address of a listener in the pod; gives those that answer. */
+const reached = async (
+  network: PodNetwork,
+  pod: NetworkNamespace,
+  ips: readonly string[],
+): Promise<readonly string[]> => {
+  await using listener = await startShell(
+    `nsenter --net=${pod.path} python3 -c 'import socket,time
+s=socket.create_server(("",7000),family=socket.AF_INET6,dualstack_ipv6=True); print("listening",flush=True); time.sleep(600)' & sleep 0.5`,
+  );
+  expect(listener.output()).toContain('listening');
+  return ips.filter((ip) => {
+    const connect = `import socket; socket.create_connection(("${ip}",7000),2)`;
+    try {
+      execFileSync('nsenter', [`--net=${network.node.path}`, 'python3', '-c', connect], { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  });
+};
+
+describe('a pod with four further addresses planned', () => {
+  test.each<[string, NetworkKind, readonly string[]]>([
+    ['bridged', bridged, []],
+    ['dual-stack', dualStack, ['fd99::2', 'fd99::3', 'fd99::4', 'fd99::5', 'fd99::6']],
+    ['routed', routed, ['fd99::2', 'fd99::3', 'fd99::4', 'fd99::5', 'fd99::6']],
+  ])('of a %s network has and uses them before its first container, and gives them back', async (_, kind, more) => {
+    using network = await makePodNetwork(kind);
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(4));
+
+    await stage.runtime.call('RunPodSandbox', { pod });
+
+    const all = ['10.99.0.2', '10.99.0.3', '10.99.0.4', '10.99.0.5', '10.99.0.6', ...more];
+    expect(addressesIn(netns)).toEqual(all);
+    expect(await reached(network, netns, all)).toEqual(all);
+    await stage.runtime.call('StopPodSandbox', { pod });
+    expect(network.stored()).toEqual(all.filter((ip) => ip === '10.99.0.2' || ip === 'fd99::2'));
+    expect(addressesIn(netns)).toEqual(network.stored());
+    expect(execFileSync('ip', ['-n', network.node.name, 'route'], { encoding: 'utf8' })).not.toContain('10.99.0.3');
+    expect(stage.errors).toEqual([]);
+  });
+
+  test('is told them by a variable and a file, its own first', async () => {
+    using network = await makePodNetwork(bridged);
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(2));
+    await stage.runtime.call('RunPodSandbox', { pod });
+
+    const { adjust } = await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
+    const sidecar = await stage.runtime.call('CreateContainer', { pod, container: containerOf(0, 'sidecar') });
+
+    const source = join(node.addressFolder, 'sandbox-1', 'source-addresses');
+    const all = ['10.99.0.2', '10.99.0.3', '10.99.0.4'];
+    expect(adjust).toMatchObject({
+      env: [{ key: 'CONNECTIONBUDGET_SOURCE_ADDRESSES', value: all.join(',') }],
+      mounts: [
+        {
+          destination: '/run/connectionbudget/source-addresses',
+          type: 'bind',
+          source,
+          options: expect.arrayContaining(['ro']),
+        },
+      ],
+    });
+    expect(readFileSync(source, 'utf8')).toBe(`${all.join('\n')}\n`);
+    expect(sidecar.adjust).not.toHaveProperty('env');
+    expect(node.status().pods).toMatchObject([{ sourceAddresses: all }]);
+    await stage.runtime.call('StopPodSandbox', { pod });
+    expect(readdirSync(node.addressFolder)).toEqual([]);
+  });
+
+  test('is not made while the range has too few, and is once it has', async () => {
+    using network = await makePodNetwork({ type: 'bridge', subnets: ['10.99.0.0/29'] });
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(4));
+    {
+      using other = makeNetworkNamespace();
+      network.join('sandbox-2', other);
+
+      const refused = await stage.runtime.call('RunPodSandbox', { pod });
+
+      const message = expect.stringContaining('1 of 4 further addresses are missing');
+      expect(refused).toMatchObject({ code: 9, error: message });
+      expect(node.status().pods).toMatchObject([{ verified: false, reason: 'AddressesNotAvailable', message }]);
+      expect(addressesIn(netns)).toEqual(['10.99.0.2']);
+      expect(network.stored()).toEqual(['10.99.0.2', '10.99.0.3']);
+    }
+    network.leave('sandbox-2');
+    expect(await stage.runtime.call('RunPodSandbox', { pod })).toEqual({});
+    expect(addressesIn(netns)).toHaveLength(5);
+    expect(node.status().pods).toMatchObject([{ sourceAddresses: { length: 5 } }]);
+    expect(node.errors).toMatchObject([{ kind: 'RangeExhausted' }]);
+  });
+
+  test('is not made with an address that somebody has, and gets others when it is tried again', async () => {
+    using network = await makePodNetwork(dualStack);
+    using netns = makeNetworkNamespace();
+    using squatter = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    network.join('squatter', squatter);
+    // Somebody who has it without a lease.
+    execFileSync('ip', ['-n', squatter.name, 'address', 'add', '10.99.0.5/32', 'dev', 'eth0']);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(3));
+
+    const refused = await stage.runtime.call('RunPodSandbox', { pod });
+
+    expect(refused).toMatchObject({ code: 9, error: expect.stringMatching(/10\.99\.0\.5 is in use already, by \S+/) });
+
+    expect(network.stored()).toEqual(['10.99.0.2', '10.99.0.3', 'fd99::2', 'fd99::3']);
+    await stage.runtime.call('RunPodSandbox', { pod });
+    expect(addressesIn(netns).filter((ip) => ip.startsWith('10.'))).toEqual([
+      '10.99.0.2',
+      '10.99.0.7',
+      '10.99.0.8',
+      '10.99.0.9',
+    ]);
+  });
+
+  test('starts without them where the network cannot be asked, and its report says why', async () => {
+    using network = await makePodNetwork({ ...bridged, plugin: { ipMasq: true } });
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(4));
+    expect(await stage.runtime.call('RunPodSandbox', { pod })).toEqual({});
+    expect(node.status().pods).toMatchObject([
+      {
+        verified: false,
+        reason: 'AddressesNotAvailable',
+        message: expect.stringMatching(/4 further source addresses planned; bridge .*ipMasq/),
+      },
+    ]);
+    const { adjust } = await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
+    expect(adjust).not.toHaveProperty('env');
+  });
+
+  test("gets none on its node's network", async () => {
+    using network = await makePodNetwork(bridged);
+    using node = await nodeOn(network);
+    await using stage = await Stage.play(node.handlers);
+    await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, network.node, further(4)) });
+    expect(node.status().pods).toMatchObject([
+      { reason: 'AddressesNotAvailable', message: expect.stringContaining("node's network") },
+    ]);
+  });
+});
+
+/** Makes what is handed out look as if that had been long ago. */
+const old = (network: PodNetwork): void => {
+  for (const ip of network.stored()) utimesSync(join(network.folder, 'store', 'pods', ip), 1, 1);
+};
+
+describe('an agent that was away', () => {
+  test('finds the leases of the pods that are there, and puts on an interface what it was killed before', async () => {
+    using network = await makePodNetwork(bridged);
+    using netns = makeNetworkNamespace();
+    network.join('sandbox-1', netns);
+    await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
+    old(network);
+    using node = await nodeOn(network);
+    await using program = await startShell('ulimit -Sn 8039');
+    const pod = signedPod(node, netns, further(2));
+    await using stage = await Stage.set();
+    const runtime = await stage.startRuntime();
+    stage.startPlugin(node.handlers);
+    await runtime.reached('synchronized');
+    await runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
+    await node.verifier.verifyAll(new AbortController().signal);
+
+    expect(addressesIn(netns)).toEqual(['10.99.0.2', '10.99.0.3', '10.99.0.4']);
+    expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', sourceAddresses: { length: 3 } }]);
+    expect(await node.giveBackLost()).toBe(0);
+    expect(network.stored()).toHaveLength(3);
+  });
+
+  test('gives back the leases of the pods that ended meanwhile, with their files', async () => {
+    using network = await makePodNetwork(bridged);
+    using node = await nodeOn(network);
+    {
+      using netns = makeNetworkNamespace();
+      network.join('sandbox-1', netns);
+      await using stage = await Stage.play(node.handlers);
+      await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, netns, further(4)) });
+      network.leave('sandbox-1');
+    }
+    expect(network.stored()).toHaveLength(4);
+    using later = await nodeOn(network);
+    expect(await later.giveBackLost()).toBe(0); // they are younger than 30 s
+    old(network);
+    expect(await later.giveBackLost()).toBe(1);
+    expect(network.stored()).toEqual([]);
+  });
+
+  test('says of a pod that started meanwhile how many addresses it lacks', async () => {
+    using network = await makePodNetwork(bridged);
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    await using program = await startShell('ulimit -Sn 8039');
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(4));
+    await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
+    await node.verifier.verifyAll(new AbortController().signal);
+    expect(node.status().pods).toMatchObject([
+      { reason: 'AddressesNotAvailable', message: expect.stringMatching(/4 of them are missing: .*no agent/) },
+    ]);
+  });
+});
+
+test.each([
+  { whose: 'of a living pod', sandboxId: 'alive', ageMs: 31_000, lost: 0 },
+  { whose: 'of an unknown sandbox', sandboxId: 'unknown', ageMs: 31_000, lost: 1 },
+  { whose: 'that is as young as a sandbox in the making', sandboxId: 'unknown', ageMs: 29_000, lost: 0 },
+])('a lease $whose is lost: $lost', ({ sandboxId, ageMs, lost }) => {
+  const leases = {
+    sandboxId,
+    interfaceName: 'eth0',
+    attachment: 'Bridged' as const,
+    primaries: [],
+    addresses: ['10.99.0.3'],
+    count: 1,
+    takenAtMs: 1_000_000 - ageMs,
+  };
+  expect(lostLeases([leases], (id) => id === 'alive', 1_000_000)).toHaveLength(lost);
+});
