@@ -2,6 +2,7 @@
  *   connector serve PORT …            accepts on every address; closes what its peer closes
  *   connector                         commands, a line each:
  *     open ADDRESS PORT COUNT           opens until one fails: how many, errno, nanoseconds
+ *     churn ADDRESS PORT COUNT          opens and resets, so often: how many opened, the last errno, 0
  *     from LOCAL LOCALPORT ADDRESS PORT binds first: 1 or 0, errno, 0
  *     listen ADDRESS PORT               listens in its own namespace
  *     close EVERY OFFSET fin|reset      of what is open, each EVERY-th from OFFSET on: how many
@@ -82,16 +83,34 @@ static void open_many(const char *address, int port, int count) {
   printf("%d %d %lld\n", opened, error, ns);
 }
 
-static void close_some(int every, int offset, int resets) {
+static void reset(int fd) {
   struct linger now = {1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  close(fd);
+}
+
+static void churn(const char *address, int port, int count) {
+  int opened = 0, last_error = 0;
+  for (int turn = 0; turn < count; turn++) {
+    int error = connect_to("", 0, address, port);
+    if (error != 0) last_error = error;
+    else {
+      opened++;
+      reset(connections[--open_count]);
+    }
+  }
+  printf("%d %d 0\n", opened, last_error);
+}
+
+static void close_some(int every, int offset, int resets) {
   int kept = 0, closed = 0;
   for (int at = 0; at < open_count; at++) {
     if (at % every != offset) {
       connections[kept++] = connections[at];
       continue;
     }
-    if (resets) setsockopt(connections[at], SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close(connections[at]);
+    if (resets) reset(connections[at]);
+    else close(connections[at]);
     closed++;
   }
   open_count = kept;
@@ -117,6 +136,7 @@ static void obey(const char *line) {
   char address[64], local[64], how[8];
   int port, local_port, count;
   if (sscanf(line, "open %63s %d %d", address, &port, &count) == 3) open_many(address, port, count);
+  else if (sscanf(line, "churn %63s %d %d", address, &port, &count) == 3) churn(address, port, count);
   else if (sscanf(line, "from %63s %d %63s %d", local, &local_port, address, &port) == 4) {
     int error = connect_to(local, local_port, address, port);
     printf("%d %d 0\n", error == 0, error);

@@ -43,6 +43,8 @@ export interface Opened {
 /** A program of the pod that only calls connect(). */
 export interface Connector extends AsyncDisposable {
   readonly open: (address: string, port: number, count: number) => Promise<Opened>;
+  /** Opens and resets `count` times; errno is the last one. */
+  readonly churn: (address: string, port: number, count: number) => Promise<Opened>;
   readonly openFrom: (local: readonly [string, number], address: string, port: number) => Promise<Opened>;
   readonly listen: (address: string, port: number) => Promise<number>;
   readonly close: (every: number, offset: number, how: 'fin' | 'reset') => Promise<number>;
@@ -119,6 +121,7 @@ const openedOf = (answer: string): Opened => {
 
 const connectorOf = (talk: Talk): Connector => ({
   open: async (address, port, count) => openedOf(await talk.ask(`open ${address} ${port} ${count}`)),
+  churn: async (address, port, count) => openedOf(await talk.ask(`churn ${address} ${port} ${count}`)),
   openFrom: async ([local, localPort], address, port) =>
     openedOf(await talk.ask(`from ${local} ${localPort} ${address} ${port}`)),
   listen: async (address, port) => Number(await talk.ask(`listen ${address} ${port}`)),

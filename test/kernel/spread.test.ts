@@ -54,6 +54,15 @@ describe('an unmodified program', () => {
     expect(pod.statistics()?.fellBack).toBe(0);
   });
 
+  it('has no two connections on one tuple where many want the last free one', async () => {
+    const range = { low: 40_000, high: 40_057 };
+    await using pod = await startSpreadPod(spreadPod({ range, keptPorts: 50 }));
+    expect(await pod.connector.open(peerIp, port, 7)).toMatchObject({ opened: 7 });
+    const connectors = await Promise.all(Array.from({ length: 4 }, () => pod.setting.start()));
+    const churned = await Promise.all(connectors.map((connector) => connector.churn(peerIp, port, 4000)));
+    expect(churned).toEqual(churned.map(() => ({ opened: 4000, errno: 0, ns: 0 })));
+  });
+
   it('has the addresses alone where the plan leaves ports to the kernel', async () => {
     await using pod = await startSpreadPod(spreadPod({ addresses: podIps(4), chooses: 'Addresses' }));
     expect(await pod.connector.open(peerIp, port, 500)).toMatchObject({ opened: 400, errno: EADDRNOTAVAIL });
@@ -145,7 +154,9 @@ describe('a walk that has been all around', () => {
   it('finds the very last hole', async () => {
     await using pod = await startSpreadPod(spreadPod({ range, keptPorts: kept }));
     expect(await pod.connector.open(peerIp, port, 3000)).toMatchObject({ opened: 2000 });
-    await pod.connector.close(2000, 1234, 'reset');
+    // Its port serves another destination too, so that the kernel's own choice would not take it.
+    expect(await pod.connector.open(peerIp, otherPort, 3000)).toMatchObject({ opened: 2000 });
+    await pod.connector.close(4000, 1234, 'reset');
     await delay(settleMs);
     expect(await pod.connector.open(peerIp, port, 1)).toMatchObject({ opened: 1, errno: 0 });
     expect(await pod.connector.open(peerIp, port, 1)).toMatchObject({ opened: 0, errno: EADDRNOTAVAIL });
