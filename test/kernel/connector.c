@@ -3,7 +3,7 @@
  *   connector                         commands, a line each:
  *     open ADDRESS PORT COUNT           opens until one fails: how many, errno, nanoseconds
  *     churn ADDRESS PORT COUNT          opens and resets, so often: how many opened, the last errno, 0
- *     from LOCAL LOCALPORT ADDRESS PORT binds first: 1 or 0, errno, 0
+ *     from LOCAL LOCALPORT ADDRESS PORT binds first, late where LOCALPORT is 0: 1 or 0, errno, 0
  *     listen ADDRESS PORT               listens in its own namespace
  *     close EVERY OFFSET fin|reset      of what is open, each EVERY-th from OFFSET on: how many
  *     sources                           local address and port of what is open */
@@ -58,6 +58,8 @@ static int connect_to(const char *local, int local_port, const char *address, in
   int failed = 0;
   if (*local != 0) {
     socklen_t own_length = parse(local, local_port, &own);
+    int yes = 1;
+    if (local_port == 0) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     failed = bind(fd, (struct sockaddr *)&own, own_length);
   }
   if (failed == 0) failed = connect(fd, (struct sockaddr *)&peer, length);
