@@ -15,6 +15,7 @@ import { KeyDirectory } from './key-directory.ts';
 import { LateBefore } from './late-before.ts';
 import { NodeView } from './node-view.ts';
 import { PlannedPods } from './planned-pods.ts';
+import { PodSpread } from './pod-spread.ts';
 import { Publisher } from './publish.ts';
 import { statusFor } from './report.ts';
 import { Verifier } from './verify.ts';
@@ -74,6 +75,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     nodeNetnsPath: () => node.netnsPath,
     addresses: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
     addressFiles: new AddressFiles(options.addressFolder),
+    spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath: () => node.netnsPath }),
   };
   const lateBefore = new LateBefore();
   const publisher = new Publisher({

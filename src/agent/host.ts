@@ -3,6 +3,7 @@ import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import type { AddressFiles } from './address-file.ts';
 import type { AgentCaps } from './adjust.ts';
+import type { PodSpread } from './pod-spread.ts';
 
 /** The machine as the agent reaches it. */
 export interface Host {
@@ -17,4 +18,5 @@ export interface Host {
   /** Of provider PodNetwork. */
   readonly addresses: AddressProvider;
   readonly addressFiles: AddressFiles;
+  readonly spread: PodSpread;
 }

@@ -24,6 +24,7 @@ export type ConditionReason =
   | 'PodsUnverified'
   | 'LimitNotSettable'
   | 'AddressesNotAvailable'
+  | 'SpreadNotAvailable'
   | 'SignatureInvalid'
   | 'AgentAbsent'
   | 'NothingToVerify'

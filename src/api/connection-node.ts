@@ -33,6 +33,7 @@ export const podReasons = [
   'LimitNotSettable',
   'SysctlNotSettable',
   'AddressesNotAvailable',
+  'SpreadNotAvailable',
   'Pending',
   'Gone',
 ] as const;

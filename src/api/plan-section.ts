@@ -75,6 +75,7 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
       provider: spec.sourceAddresses.provider,
       extra: plan.sourceAddresses.extra,
       spread: spec.sourceAddresses.spread,
+      ...(spec.outbound.some(({ portSelection }) => portSelection === 'Spread') ? { ports: 'Spread' as const } : {}),
     },
     flows: flowsFor(spec, namespace),
   });

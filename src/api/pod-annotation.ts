@@ -25,6 +25,8 @@ const planSection = z.strictObject({
     provider: z.enum(['None', 'PodNetwork', 'Multus']),
     extra: z.int().min(0).max(32),
     spread: z.enum(['Transparent', 'Application']),
+    /** Who picks the ports; absent: the kernel, or the program. */
+    ports: z.literal('Spread').optional(),
   }),
   flows: z
     .array(
@@ -111,7 +113,7 @@ const limitsCover = (carried: AppliedSection['containers'], planned: AppliedSect
  */
 export const covers = (carried: AppliedSection, planned: AppliedSection): boolean => {
   const names = new Set([...Object.keys(carried.sysctls), ...Object.keys(planned.sysctls)]);
-  const { provider, extra, spread } = planned.sourceAddresses;
+  const { provider, extra, spread, ports } = planned.sourceAddresses;
   return (
     limitsCover(carried.containers, planned.containers) &&
     [...names].every((name) => sysctlCovers(name, carried.sysctls[name], planned.sysctls[name])) &&
@@ -120,7 +122,8 @@ export const covers = (carried: AppliedSection, planned: AppliedSection): boolea
     contains(carried.reservedPorts, planned.reservedPorts) &&
     carried.sourceAddresses.provider === provider &&
     carried.sourceAddresses.extra >= extra &&
-    carried.sourceAddresses.spread === spread
+    carried.sourceAddresses.spread === spread &&
+    (ports === undefined || carried.sourceAddresses.ports === ports)
   );
 };
 

@@ -1,48 +1,26 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readNetnsCookie } from '../../src/linux/libc.ts';
-import { mountBpf } from '../../src/linux/mount.ts';
-import { hooks, libbpf } from '../../src/linux/spread/libbpf.ts';
+import { libbpf } from '../../src/linux/spread/libbpf.ts';
 import { openSpreader } from '../../src/linux/spread/spreader.ts';
 import {
   cgroupRoot,
   compileForBpf,
+  makeBpffs,
   makeSpreadSetting,
   hundredPorts,
   openTestSpreader,
   peerIp,
   peerPorts,
   podIps,
+  programsAt,
   spreadPod,
   startSpreadPod,
 } from './spread-setting.ts';
 
 const [port] = peerPorts;
-
-const programsAt = (cgroupPath: string): readonly number[] => {
-  const cgroup = openSync(cgroupPath, 'r');
-  try {
-    return hooks.flatMap((hook) => libbpf().effectivePrograms(cgroup, hook));
-  } finally {
-    closeSync(cgroup);
-  }
-};
-
-/** A bpffs of its own, gone at the end. */
-const makeBpffs = (): Disposable & { readonly path: string } => {
-  const path = mkdtempSync(join(tmpdir(), 'bpffs-'));
-  mountBpf(path);
-  return {
-    path,
-    [Symbol.dispose]: () => {
-      execFileSync('umount', [path]);
-      rmSync(path, { recursive: true });
-    },
-  };
-};
 
 it("the host's network namespace never gets an entry, nor any that is named as the host's", async () => {
   using spreader = await openTestSpreader({ hostCookies: new Set([7n]) });

@@ -1,11 +1,13 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { mountBpf } from '../../src/linux/mount.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
+import { hooks, libbpf } from '../../src/linux/spread/libbpf.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader, type SpreaderOptions } from '../../src/linux/spread/spreader.ts';
 import { clangArguments, ensureSpreadObject } from '../cluster/lab/spread-object.ts';
@@ -51,6 +53,17 @@ export interface Connector extends AsyncDisposable {
   /** Local address and port of each open connection: "10.77.0.2 40000". */
   readonly sources: () => Promise<readonly string[]>;
 }
+
+/** A program in a network namespace, and in a cgroup of version 2: default, the root. */
+export const startConnector = (netnsPath: string, cgroup?: string): Connector =>
+  connectorOf(run(netnsPath, [], cgroup));
+
+/** Accepts at peerPorts. */
+export const startServer = async (netnsPath: string): Promise<AsyncDisposable> => {
+  const server = run(netnsPath, ['serve', ...peerPorts.map(String)]);
+  await server.heard();
+  return server;
+};
 
 export interface SpreadSetting extends AsyncDisposable {
   readonly podPath: string;
@@ -159,10 +172,9 @@ export const makeSpreadSetting = async (addresses: number, range: SpreadPod['ran
   const cgroup = join(cgroupRoot(), `connbudget-${randomUUID().slice(0, 8)}`);
   mkdirSync(cgroup);
   made.defer(() => rmdirSync(cgroup));
-  const server = made.use(run(peer.path, ['serve', ...peerPorts.map(String)]));
-  await server.heard();
+  made.use(await startServer(peer.path));
   const processes = made.use(new AsyncDisposableStack());
-  const start = async (): Promise<Connector> => connectorOf(processes.use(run(pod.path, [], cgroup)));
+  const start = async (): Promise<Connector> => processes.use(startConnector(pod.path, cgroup));
   const kept = made.move();
   return {
     podPath: pod.path,
@@ -174,9 +186,40 @@ export const makeSpreadSetting = async (addresses: number, range: SpreadPod['ran
   };
 };
 
+const effectiveAt = (cgroupPath: string): readonly number[] => {
+  const cgroup = openSync(cgroupPath, 'r');
+  try {
+    return hooks.flatMap((hook) => libbpf().effectivePrograms(cgroup, hook));
+  } finally {
+    closeSync(cgroup);
+  }
+};
+
+/** Ids of the programs on a cgroup itself: what the root has, somebody else may be using. */
+export const programsAt = (cgroupPath: string): readonly number[] => {
+  const inherited = new Set(cgroupPath === cgroupRoot() ? [] : effectiveAt(cgroupRoot()));
+  return effectiveAt(cgroupPath).filter((id) => !inherited.has(id));
+};
+
+/** A bpffs of its own, gone at the end. */
+export const makeBpffs = (): Disposable & { readonly path: string } => {
+  const path = mkdtempSync(join(tmpdir(), 'bpffs-'));
+  mountBpf(path);
+  return {
+    path,
+    [Symbol.dispose]: () => {
+      execFileSync('umount', [path]);
+      rmSync(path, { recursive: true });
+    },
+  };
+};
+
+export const spreadObject = (): Promise<string> =>
+  ensureSpreadObject({ signal: AbortSignal.timeout(120_000), onProgress: () => undefined });
+
 /** The spreader of the compiled object; throws where this kernel has none. */
 export const openTestSpreader = async (options: Partial<SpreaderOptions> = {}): Promise<Spreader> => {
-  const objectPath = await ensureSpreadObject({ signal: AbortSignal.timeout(120_000), onProgress: () => undefined });
+  const objectPath = await spreadObject();
   const spreader = openSpreader({ objectPath, bpffsPath: undefined, hostCookies: new Set(), ...options });
   if (spreader.form === 'None') throw new Error(spreader.reason);
   return spreader;
