@@ -36,10 +36,10 @@ export interface AddressProvider {
   /** Gives back whatever the pod holds; nothing where it holds nothing. Throws AddressError. */
   readonly release: (sandboxId: string, signal: AbortSignal) => Promise<void>;
   /**
-   * What this node's pods hold, dead ones too: read from where the network keeps it, so that it survives an agent. Throws
-   * AddressError.
+   * What `pods` hold, and whatever else is held for pods of this node, dead ones too: read from where the network keeps it, so
+   * that it survives an agent. Throws AddressError.
    */
-  readonly held: () => Promise<readonly Leases[]>;
+  readonly held: (pods: readonly PodSandboxRef[], signal: AbortSignal) => Promise<readonly Leases[]>;
 }
 
 /**
@@ -49,6 +49,7 @@ export interface AddressProvider {
  * | NetworkUnsupported | a network that cannot be asked for more | does not help |
  * | StoreNotVisible | the agent does not see where leases are kept | does not help |
  * | HostNetwork | the pod has no network of its own | does not help |
+ * | NotAttached | the pod's attachments have brought fewer | does not help |
  * | RangeExhausted | fewer addresses are free than planned | may help |
  * | AddressInUse | somebody answers at an address that was handed out | helps: the next ones are others |
  * | TimedOut | the runtime would not have waited longer | may help |
@@ -59,6 +60,7 @@ export const addressFaults = [
   'NetworkUnsupported',
   'StoreNotVisible',
   'HostNetwork',
+  'NotAttached',
   'RangeExhausted',
   'AddressInUse',
   'TimedOut',
@@ -81,6 +83,7 @@ const lastingFaults: ReadonlySet<AddressFault> = new Set([
   'NetworkUnsupported',
   'StoreNotVisible',
   'HostNetwork',
+  'NotAttached',
 ]);
 
 /** Whether the pod had better start without its addresses, for they will not come: it would wait for ever. */

@@ -1,4 +1,5 @@
 import type { NodeAccess } from '../addresses/node-access.ts';
+import { attachedProvider } from '../addresses/attached.ts';
 import { podNetworkProvider } from '../addresses/pod-network.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
@@ -14,6 +15,7 @@ import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
 import { LateBefore } from './late-before.ts';
 import { NodeView } from './node-view.ts';
+import { readAddresses } from './dress.ts';
 import { PlannedPods } from './planned-pods.ts';
 import { PodSpread } from './pod-spread.ts';
 import { Publisher } from './publish.ts';
@@ -51,6 +53,13 @@ export const nodeAccess: NodeAccess = {
   run: runProgram,
 };
 
+function addressProviders({ podNetwork }: AgentOptions, worker: NamespaceWorker): Host['addresses'] {
+  return {
+    PodNetwork: podNetworkProvider({ ...podNetwork, access: nodeAccess }),
+    Multus: attachedProvider({ addressesOf: (netnsPath, signal) => readAddresses(worker, netnsPath, signal) }),
+  };
+}
+
 /** Nothing runs yet. */
 export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
   const { logger, caps, nodeName } = options;
@@ -73,7 +82,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     caps,
     facts: () => node.facts,
     nodeNetnsPath: () => node.netnsPath,
-    addresses: podNetworkProvider({ ...options.podNetwork, access: nodeAccess }),
+    addresses: addressProviders(options, worker),
     addressFiles: new AddressFiles(options.addressFolder),
     spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath: () => node.netnsPath }),
   };

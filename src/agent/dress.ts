@@ -1,13 +1,21 @@
 import { isIP } from 'node:net';
 
 import { AddressError, isLasting, type Leases } from '../addresses/provider.ts';
+import type { InterfaceAddress } from '../linux/interfaces.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import type { NamespaceOperation, ResultOf } from '../linux/namespace-operations.ts';
+import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
 import type { PlannedPod } from './planned-pods.ts';
-import { type AddressOutcome, furtherAddressesOf, noAddresses, onNodeNetwork } from './source-addresses.ts';
+import {
+  type AddressOutcome,
+  furtherAddressesOf,
+  noAddresses,
+  onNodeNetwork,
+  providerFor,
+} from './source-addresses.ts';
 
 /** An answer over a veth takes microseconds; a machine with nothing to spare may need some milliseconds to give it. */
 const answerMs = 100;
@@ -24,8 +32,8 @@ export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal)
   if (count === 0) return { ...noAddresses, isChecked: true };
   try {
     if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
-    const leases = await host.addresses.lease({ sandboxId, netnsPath }, count, signal);
-    await putOnOrGiveBack(leases, host, { netnsPath, signal });
+    const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, count, signal);
+    await orGiveBack(pod, leases, { host, netnsPath, signal });
     return { isChecked: true, isLate: false, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError) || !isLasting(error)) throw error;
@@ -37,7 +45,7 @@ export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal)
 export async function undressPod(pod: PlannedPod, host: Host, signal: AbortSignal): Promise<void> {
   const { sandboxId, netnsPath, addresses } = pod;
   if (netnsPath !== undefined && addresses.leases !== undefined) await takeOff(addresses.leases, host, netnsPath);
-  await host.addresses.release(sandboxId, signal);
+  await providerFor(pod, host).release(sandboxId, signal);
 }
 
 interface Place {
@@ -77,14 +85,18 @@ function byFamily({ primaries, addresses }: Leases): readonly (readonly [string,
   return primaries.map((own) => [own, addresses.filter((ip) => isIP(ip) === isIP(own))]);
 }
 
-async function putOnOrGiveBack(leases: Leases, host: Host, place: Place): Promise<void> {
+async function orGiveBack(pod: PlannedPod, leases: Leases, place: Place & { readonly host: Host }): Promise<void> {
+  const { host } = place;
   try {
     if (leases.attachment === 'Bridged') await refuseTaken(leases, host, place);
     await putOn(leases, host, place);
   } catch (error) {
     await takeOff(leases, host, place.netnsPath);
     // What cannot be given back now is found later: its sandbox will be gone.
-    await host.addresses.release(leases.sandboxId, AbortSignal.timeout(giveBackMs)).catch(() => undefined);
+    const soon = AbortSignal.timeout(giveBackMs);
+    await providerFor(pod, host)
+      .release(leases.sandboxId, soon)
+      .catch(() => undefined);
     throw error;
   }
 }
@@ -103,7 +115,7 @@ async function takeOff(leases: Leases, host: Host, netnsPath: string): Promise<v
 }
 
 /** One operation, whose failure is an AddressError. */
-function visitor({ worker }: Host, signal: AbortSignal) {
+function visitor({ worker }: Pick<Host, 'worker'>, signal: AbortSignal) {
   return async <const T extends NamespaceOperation>(netnsPath: string, operation: T) => {
     try {
       const [result] = await worker.run(netnsPath, [operation], signal);
@@ -121,4 +133,14 @@ type ValueOf<R> = R extends { readonly ok: true; readonly value: infer V } ? V :
 function valueOf<R extends ResultOf<NamespaceOperation>>(result: R): ValueOf<R> {
   if (!result.ok) throw new LinuxError(result.failure);
   return result.value as ValueOf<R>;
+}
+
+/** All addresses in a pod's namespace that somebody else could reach. Throws AddressError. */
+export async function readAddresses(
+  worker: NamespaceWorker,
+  netnsPath: string,
+  signal: AbortSignal,
+): Promise<readonly InterfaceAddress[]> {
+  const addresses = await visitor({ worker }, signal)(netnsPath, { operation: 'ListAddresses' });
+  return addresses.filter(({ isDuplicate }) => !isDuplicate);
 }

@@ -1,11 +1,17 @@
 import { existsSync } from 'node:fs';
 
-import { AddressError, isLasting, type Leases } from '../addresses/provider.ts';
+import {
+  AddressError,
+  type AddressProvider,
+  isLasting,
+  type Leases,
+  type PodSandboxRef,
+} from '../addresses/provider.ts';
 import { putOn } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { PlannedPod, PlannedPods } from './planned-pods.ts';
-import { type AddressOutcome, furtherAddressesOf, onNodeNetwork } from './source-addresses.ts';
+import { type AddressOutcome, furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
 
 /**
  * A sandbox that is being made is in nobody's list yet: leases of one that is not known are lost only when they are older.
@@ -24,31 +30,39 @@ export function lostLeases(
 
 /** Gives back what pods have left behind: those that ended while no agent was there, or with their node. */
 export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<number> {
-  const { held } = await readHeld(host);
   const alive = new Set(
     pods
       .all()
       .filter(hasNetwork)
       .map(({ sandboxId }) => sandboxId),
   );
-  const lost = lostLeases(held, (sandboxId) => alive.has(sandboxId), Date.now());
-  for (const { sandboxId } of lost) await host.addresses.release(sandboxId, signal);
+  let given = 0;
+  for (const provider of Object.values(host.addresses)) {
+    const { held } = await readHeld(provider, [], signal);
+    const lost = lostLeases(held, (sandboxId) => alive.has(sandboxId), Date.now());
+    for (const { sandboxId } of lost) await provider.release(sandboxId, signal);
+    given += lost.length;
+  }
   host.addressFiles.removeAllBut(new Set(pods.all().map(({ sandboxId }) => sandboxId)));
-  return lost.length;
+  return given;
 }
 
 /** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */
 export async function verifyAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
   // A pod without a container may be about to get its addresses.
   const concerned = pods.all().filter((pod) => furtherAddressesOf(pod) > 0 && pod.containers.size > 0);
-  if (concerned.length === 0) return;
-  // Read each time: what the network keeps also tells what an earlier agent leased.
-  const seen = await readHeld(host);
-  for (const pod of concerned) {
-    const addresses = await lookAt(pod, seen, { host, signal });
-    pods.update(pod.sandboxId, (now) => (now.addresses === pod.addresses ? { ...now, addresses } : now));
+  for (const [provider, ofProvider] of Map.groupBy(concerned, (pod) => providerFor(pod, host))) {
+    // Read each time: what the network keeps also tells what an earlier agent leased.
+    const seen = await readHeld(provider, ofProvider.flatMap(sandboxRef), signal);
+    for (const pod of ofProvider) {
+      const addresses = await lookAt(pod, seen, { host, signal });
+      pods.update(pod.sandboxId, (now) => (now.addresses === pod.addresses ? { ...now, addresses } : now));
+    }
   }
 }
+
+const sandboxRef = (pod: PlannedPod): readonly PodSandboxRef[] =>
+  pod.netnsPath === undefined || !hasNetwork(pod) ? [] : [{ sandboxId: pod.sandboxId, netnsPath: pod.netnsPath }];
 
 interface Seen {
   readonly held: readonly Leases[];
@@ -56,9 +70,9 @@ interface Seen {
   readonly fault?: AddressError;
 }
 
-async function readHeld({ addresses }: Host): Promise<Seen> {
+async function readHeld(provider: AddressProvider, of: readonly PodSandboxRef[], signal: AbortSignal): Promise<Seen> {
   try {
-    return { held: await addresses.held() };
+    return { held: await provider.held(of, signal) };
   } catch (fault) {
     if (fault instanceof AddressError && isLasting(fault)) return { held: [], fault };
     throw fault;

@@ -61,7 +61,7 @@ interface Refused {
   readonly atMs: number;
 }
 
-/** The kubelet tries a failed sandbox again every 10 to 15 s (kubelet, backOffPeriod). */
+/** The kubelet tries a failed sandbox again after some seconds, at most 15 (kubelet, backOffPeriod and its jitter). */
 const refusedMs = 60_000;
 
 /** The planned pods of this node, by sandbox. Values are replaced, never changed. */

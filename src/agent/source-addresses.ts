@@ -1,5 +1,9 @@
-import type { Leases } from '../addresses/provider.ts';
+import type { AddressProvider, Leases } from '../addresses/provider.ts';
+import type { PlanSection } from '../api/pod-annotation.ts';
+import type { Host } from './host.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
+
+export type ProviderName = Exclude<PlanSection['sourceAddresses']['provider'], 'None'>;
 
 /** What a pod has of its further addresses; `leases` undefined: none. */
 export interface AddressOutcome extends Outcome {
@@ -10,11 +14,20 @@ export const noAddresses: AddressOutcome = { isChecked: false, isLate: false, fi
 
 export const onNodeNetwork = "the pod is on its node's network, to which the agent adds none";
 
-/** How many further addresses of the pod's own network are planned, of each family. */
+/** How many further addresses are planned, of each family. */
 export function furtherAddressesOf({ plan }: Pick<PlannedPod, 'plan'>): number {
   if (plan.state !== 'Verified') return 0;
   const { provider, extra } = plan.section.sourceAddresses;
-  return provider === 'PodNetwork' ? extra : 0;
+  return provider === 'None' ? 0 : extra;
+}
+
+/** For a pod that further addresses are planned for. */
+export function providerFor(
+  { plan }: Pick<PlannedPod, 'plan'>,
+  { addresses }: Pick<Host, 'addresses'>,
+): AddressProvider {
+  const name = plan.state === 'Verified' ? plan.section.sourceAddresses.provider : 'None';
+  return addresses[name === 'Multus' ? 'Multus' : 'PodNetwork'];
 }
 
 /** All addresses that a pod may bind to, its own first; none where no further ones are planned or had. */

@@ -13,6 +13,8 @@ export type ConditionReason =
   | 'InvalidSpec'
   | 'DestinationNotFound'
   | 'ContainerNotFound'
+  | 'AttachmentNotFound'
+  | 'AttachmentNotUsable'
   // Applied, Verified
   | 'AllPodsCurrent'
   | 'PodsOutdated'
@@ -22,6 +24,7 @@ export type ConditionReason =
   | 'AllPodsVerified'
   | 'AppliedLate'
   | 'PodsUnverified'
+  | 'AddressesMissing'
   | 'LimitNotSettable'
   | 'AddressesNotAvailable'
   | 'SpreadNotAvailable'

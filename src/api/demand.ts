@@ -1,4 +1,5 @@
 import type {
+  AddressDemand,
   Assumption,
   AssumptionKind,
   ContainerDemand,
@@ -24,7 +25,16 @@ export interface Observed {
   /** Ready client pods by the name of the inbound flow that selects them. */
   readonly clientPods: ReadonlyMap<string, number>;
   readonly pod?: ObservedPod | undefined;
+  /** What the attachment of provider Multus can hand to a pod; undefined: nobody looked. */
+  readonly attachment?: AttachmentOffer | undefined;
 }
+
+export type AttachmentRefusal = 'AttachmentNotFound' | 'AttachmentNotUsable';
+
+/** The most addresses of each family that one pod can have of an attachment, or why it has none. */
+export type AttachmentOffer =
+  | { readonly most: number; readonly refusal?: undefined }
+  | { readonly most: 0; readonly refusal: { readonly reason: AttachmentRefusal; readonly message: string } };
 
 export interface ObservedService {
   /** Without a cluster address: names resolve to the endpoints. */
@@ -139,7 +149,7 @@ const inboundFor = (flow: InboundSpec, context: Context): InboundFlow => ({
 
 type Targets = Pick<
   OutboundFlow,
-  'destinationAddresses' | 'destinationPorts' | 'targets' | 'farEndAddresses' | 'farEndKeys'
+  'families' | 'destinationAddresses' | 'destinationPorts' | 'targets' | 'farEndAddresses' | 'farEndKeys'
 >;
 
 const serviceTargets = (flow: OutboundSpec, { observed, note }: Context): Targets => {
@@ -153,6 +163,7 @@ const serviceTargets = (flow: OutboundSpec, { observed, note }: Context): Target
   if (needsEndpoints && endpoints === 0) note('EndpointsUnresolved', flow.name);
   const farEndAddresses = Math.max(1, endpoints);
   return {
+    families: [],
     destinationAddresses: byClusterIp ? 1 : farEndAddresses,
     destinationPorts: 1,
     targets: [`${byClusterIp ? 'ClusterIP' : 'Endpoints'} ${key}:${service?.port ?? 0}`],
@@ -166,11 +177,13 @@ const targetsFor = (flow: OutboundSpec, context: Context): Targets => {
   if (unlisted !== undefined) {
     const { addressCount, ports } = unlisted;
     const counts = { destinationAddresses: addressCount, destinationPorts: ports.length };
-    return { ...counts, targets: [], farEndAddresses: addressCount, farEndKeys: [] };
+    return { ...counts, families: [], targets: [], farEndAddresses: addressCount, farEndKeys: [] };
   }
   if (addresses === undefined) return serviceTargets(flow, context);
   const { ips, ports } = addresses;
+  const families = new Set(ips.map((ip) => (ip.includes(':') ? 'IPv6' : 'IPv4')));
   return {
+    families: [...families],
     destinationAddresses: ips.length,
     destinationPorts: ports.length,
     targets: ips.flatMap((ip) => ports.map((port) => `${ip} ${port}`)),
@@ -210,6 +223,15 @@ const podFactsFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note)
   };
 };
 
+const extraAddressesFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): AddressDemand => {
+  const { provider, maximum, spread, networkAttachmentName = '' } = spec.sourceAddresses;
+  const isMultus = provider === 'Multus';
+  const most = isMultus ? (observed.attachment?.most ?? maximum) : maximum;
+  if (isMultus && observed.attachment === undefined) note('AttachmentUnresolved', networkAttachmentName);
+  if (observed.attachment?.refusal !== undefined) note('AttachmentRefused', networkAttachmentName);
+  return { maximumExtra: Math.min(maximum, most), spread, ownCounts: !isMultus };
+};
+
 const scaleFor = (spec: ConnectionBudgetSpec, observed: Observed, note: Note): Demand['scale'] => {
   const valueOf = (field: 'pods' | 'podsPerNode'): number => {
     const declared = spec.scale?.[field];
@@ -234,7 +256,7 @@ export const demandFor = (spec: ConnectionBudgetSpec, observed: Observed): Deman
     queuedReceiveBytes: parseBytes(spec.queuedBytes.receive),
     queuedSendBytes: parseBytes(spec.queuedBytes.send),
     headroomPercent: spec.headroomPercent,
-    maximumExtraAddresses: spec.sourceAddresses.provider === 'None' ? 0 : spec.sourceAddresses.maximum,
+    extraAddresses: extraAddressesFor(spec, observed, note),
     pod: podFactsFor(spec, observed, note),
     assumptions,
   };

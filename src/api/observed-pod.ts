@@ -8,6 +8,12 @@ import { parseBytes } from './quantity.ts';
 /** Names the sysctls in the pod's security context that are ours, so that nobody takes them for the user's. */
 export const patchedSysctlsAnnotation = `${group}/patched-sysctls`;
 
+/** Names our interfaces in the Multus annotation, for the same reason. */
+export const patchedNetworksAnnotation = `${group}/patched-networks`;
+
+/** The addresses that the user gives this pod for an attachment with IPAM static: "192.0.2.5/24,192.0.2.6/24". */
+const sourceIpsAnnotation = `${group}/source-ips`;
+
 const portRangeSysctl = 'net.ipv4.ip_local_port_range';
 
 interface PortAction {
@@ -115,6 +121,17 @@ export const admitsReservedPorts = (namespaceLabels: Readonly<Record<string, str
   const [, minor] = /^v1\.(\d+)$/.exec(namespaceLabels[`${prefix}-version`] ?? '') ?? [];
   return minor === undefined || Number(minor) >= 27;
 };
+
+const annotationList = ({ metadata }: PodManifest, name: string): readonly string[] =>
+  (metadata?.annotations?.[name] ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+
+export const givenAddressesOf = (pod: PodManifest): readonly string[] => annotationList(pod, sourceIpsAnnotation);
+
+export const patchedNetworksOf = (pod: PodManifest): readonly string[] =>
+  annotationList(pod, patchedNetworksAnnotation);
 
 /** The facts of a pod, the same before and after our patch. */
 export const observedPodFor = (pod: PodManifest, namespaceLabels: Readonly<Record<string, string>>): ObservedPod => {

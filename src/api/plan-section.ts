@@ -53,6 +53,8 @@ export interface SectionInput {
   readonly pod?: {
     readonly containerNames: readonly string[];
     readonly ownSysctls: ReadonlyMap<string, string>;
+    /** Its connections are the node's: nothing of ours spreads them. */
+    readonly hostNetwork: boolean;
   };
 }
 
@@ -61,6 +63,7 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
   const agentSysctls = plan.sysctls.filter(
     (sysctl) => sysctl.setBy === 'Agent' && pod?.ownSysctls.has(sysctl.name) !== true,
   );
+  const isSpread = spec.outbound.some(({ portSelection }) => portSelection === 'Spread');
   return fitting({
     version: 1,
     keyId,
@@ -75,8 +78,8 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
       provider: spec.sourceAddresses.provider,
       extra: plan.sourceAddresses.extra,
       spread: spec.sourceAddresses.spread,
-      ...(spec.outbound.some(({ portSelection }) => portSelection === 'Spread') ? { ports: 'Spread' as const } : {}),
     },
+    ...(isSpread && pod?.hostNetwork !== true ? { portSelection: 'Spread' } : {}),
     flows: flowsFor(spec, namespace),
   });
 };
@@ -111,10 +114,10 @@ export const podPlanFor = ({ budget, pod, namespaceLabels, observed, node, keyId
   const ownSysctls = ownSysctlsOf(pod);
   const demand = demandFor(budget.spec, { ...observed, pod: observedPod });
   const plan = appliedPlanFor(demand);
-  const { containerNames } = observedPod;
+  const { containerNames, hostNetwork } = observedPod;
   return {
     plan: planFor(demand, node),
-    section: planSectionFor({ budget, plan, keyId, pod: { containerNames, ownSysctls } }),
+    section: planSectionFor({ budget, plan, keyId, pod: { containerNames, ownSysctls, hostNetwork } }),
     kubeletSysctls: plan.sysctls
       .filter(({ setBy, name }) => setBy === 'Kubelet' && !ownSysctls.has(name))
       .map((sysctl) => ({ ...sysctl, value: writable(sysctl.value) })),

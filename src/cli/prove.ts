@@ -50,7 +50,6 @@ export const proveBudgets = async (
     const proof = await prove(demand, {
       scale,
       signal,
-      spread: budget.spec.sourceAddresses.spread,
       spreadObjectPath,
       onProgress: (phase, { flow, accepted, declared }) =>
         writeProgress(`${name} ${phase}: ${flow} ${numberText(accepted)} of ${numberText(declared)}\n`),

@@ -11,6 +11,7 @@ export interface Affected {
   readonly byNamespace: (namespace: string) => void;
   readonly byConnectionNode: (status: ConnectionNodeStatus, previous: ConnectionNodeStatus | undefined) => void;
   readonly byNodeFacts: () => void;
+  readonly byAttachment: () => void;
 }
 
 export interface AffectedOptions {
@@ -30,6 +31,8 @@ export const affectedBudgets = ({ budgetsIn, budgetsOfService, allBudgets, touch
   return {
     byNamespace,
     byNodeFacts,
+    /** They change so rarely that all budgets may look. */
+    byAttachment: byNodeFacts,
     /** Another spec may win or lose pods of its neighbours; another status concerns nobody else. */
     byBudget: (key, value, previous) => {
       touched(key);

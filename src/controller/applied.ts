@@ -110,6 +110,15 @@ const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {
   return undefined;
 };
 
+/** Multus adds interfaces before a container starts: what is missing then does not come later. */
+const addressVerdict = (states: readonly PodState[]): Verdict | undefined => {
+  const [first, ...others] = states.filter(({ addressesMissing }) => addressesMissing > 0);
+  if (first === undefined) return undefined;
+  const planned = first.carried?.section.sourceAddresses.extra ?? 0;
+  const message = `${counted(1 + others.length, 'pod')} ${agreeing(1 + others.length, 'lacks', 'lack')} extra source addresses: ${namesOf([first, ...others])}. Of ${first.name} ${first.addressesMissing} of ${planned} are missing in its network-status.`;
+  return { status: 'False', reason: 'AddressesMissing', message };
+};
+
 const seenShare = (seen: number, all: number): string =>
   `${seen} of ${all} running pods ${agreeing(seen, 'was', 'were')} seen with the plan`;
 
@@ -147,7 +156,7 @@ export const verifiedVerdict = (
   if (states.length === 0) return noPods;
   if (!needsAgent)
     return { status: 'True', reason: 'NothingToVerify', message: 'The plan has nothing for an agent to set.' };
-  const failure = failureVerdict(states) ?? unverifiedVerdict(states, now);
+  const failure = failureVerdict(states) ?? addressVerdict(states) ?? unverifiedVerdict(states, now);
   if (failure !== undefined) return failure;
   const share = seenShare(states.length, states.length);
   const late = states.filter(({ report }) => report?.reason === 'AppliedLate');

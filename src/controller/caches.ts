@@ -1,3 +1,4 @@
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ServiceObject } from '../api/observed-service.ts';
 import type { WatchCache } from '../kube/list-watch.ts';
@@ -7,6 +8,7 @@ import { createGrouped } from './grouped.ts';
 import {
   type CachesOptions,
   type Indices,
+  watchAttachments,
   watchBudgets,
   watchConnectionNodes,
   watchNamespaces,
@@ -49,6 +51,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     namespaces: watchNamespaces(watching),
     nodes: watchNodes(watching),
     connectionNodes: watchConnectionNodes(watching),
+    attachments: watchAttachments(watching),
   };
   const each: readonly (readonly [string, WatchCache<unknown>])[] = Object.entries({ ...lookups, pods, slices });
   return {
@@ -65,6 +68,7 @@ interface Lookups {
   readonly namespaces: WatchCache<NamespaceLabels>;
   readonly nodes: WatchCache<true>;
   readonly connectionNodes: WatchCache<ConnectionNodeStatus>;
+  readonly attachments: WatchCache<Attachment>;
 }
 
 const clusterOver = (indices: Indices, lookups: Lookups): Cluster => {
@@ -77,6 +81,7 @@ const clusterOver = (indices: Indices, lookups: Lookups): Cluster => {
     podsIn: indices.pods.in,
     service: lookups.services.get,
     slicesOf: indices.slices.in,
+    attachment: lookups.attachments.get,
     namespaceLabels: lookups.namespaces.get,
     connectionNode,
     connectionNodeNames: lookups.connectionNodes.keys,

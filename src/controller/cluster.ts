@@ -1,3 +1,4 @@
+import type { Attachment } from '../addresses/multus.ts';
 import type { ParsedBudget } from '../api/budget-object.ts';
 import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
@@ -36,6 +37,10 @@ export interface ClusterPod {
   readonly observed: ObservedPod;
   /** Sysctls that the user set by hand. */
   readonly ownSysctls: ReadonlyMap<string, string>;
+  /** What the user gives it for an attachment with IPAM static. */
+  readonly givenAddresses: readonly string[];
+  /** Addresses that Multus reports on our interfaces. */
+  readonly attachedAddresses: number;
   /** The plan in its annotation; undefined: it has none that can be read. */
   readonly carried: CarriedPlan | undefined;
 }
@@ -61,6 +66,8 @@ export interface Cluster {
   readonly podsIn: (namespace: string) => Iterable<ClusterPod>;
   readonly service: (key: string) => ServiceObject | undefined;
   readonly slicesOf: (serviceKey: string) => Iterable<ServiceSlice>;
+  /** A NetworkAttachmentDefinition by its key. */
+  readonly attachment: (key: string) => Attachment | undefined;
   /** Those that decide something here; undefined: not seen yet. */
   readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
   /** The ConnectionNodes of nodes that exist, by name. */

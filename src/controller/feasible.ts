@@ -1,3 +1,4 @@
+import type { AttachmentOffer } from '../api/demand.ts';
 import { type Violation, violationText } from '../api/violations.ts';
 import { assumptionText } from '../planner/assumptions.ts';
 import type { AssumptionKind } from '../planner/demand.ts';
@@ -55,6 +56,16 @@ const fits = (planned: Planned, isPodKnown: boolean): Verdict => {
   return { status: 'True', reason: 'AssumptionsUnverified', message };
 };
 
+/** What does not exist may yet come, as a Service may; what cannot be used must be changed. */
+const refusedVerdict = (
+  { reason, message }: NonNullable<AttachmentOffer['refusal']>,
+  { plan: { connections } }: Planned,
+): Verdict => ({
+  status: reason === 'AttachmentNotFound' ? 'Unknown' : 'False',
+  reason,
+  message: `${message}. Pods start without extra addresses: ${numberText(connections.reachable)} of ${numberText(connections.declared)} declared connections per pod can be reached.`,
+});
+
 /** Whether the plan reaches what is declared. */
 export const feasibleVerdict = (situation: Situation, planned: Planned): Verdict => {
   const destinations = missingDestinations(situation);
@@ -69,6 +80,8 @@ export const feasibleVerdict = (situation: Situation, planned: Planned): Verdict
       message: `Pod ${pod} has no container ${listed(containers)}.`,
     };
   }
+  const refusal = situation.observed.attachment?.refusal;
+  if (refusal !== undefined) return refusedVerdict(refusal, planned);
   const { bindingLimit } = planned.plan;
   if (bindingLimit === undefined) return fits(planned, situation.pods.length > 0);
   const { declared, reachable } = planned.plan.connections;

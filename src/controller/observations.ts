@@ -1,3 +1,4 @@
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import { budgetsSelecting } from '../api/selector.ts';
@@ -13,6 +14,7 @@ export interface Surroundings {
   readonly observedFor: (budget: ConnectionBudget) => Observed;
   readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
   readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
+  readonly attachment: (key: string) => Attachment | undefined;
 }
 
 /** What was observed of each budget, with what it remembers of the last ten minutes. */
@@ -39,6 +41,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
     observedFor: (budget) => settledFor(budget).observed,
     nodeFactsFor: (budget) => nodeFactsFor(cluster, matchingPods(cluster, budget)),
     namespaceLabels: cluster.namespaceLabels,
+    attachment: cluster.attachment,
   };
 };
 
@@ -66,6 +69,7 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
     nodeName: pod.nodeName,
     observed: podFactsOf(cluster, pod),
     ownSysctls: pod.ownSysctls,
+    attachedAddresses: pod.attachedAddresses,
     carried: pod.carried,
     report: node?.pods.find(({ uid }) => uid === pod.uid),
     hasAgent: node?.agent?.connected === true,

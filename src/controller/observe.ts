@@ -1,3 +1,4 @@
+import { attachmentKey, attachmentOffer } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { ConnectionBudgetSpec } from '../api/connection-budget.ts';
 import type { Observed, ObservedPod, ObservedService } from '../api/demand.ts';
@@ -73,6 +74,14 @@ export const podFactsOf = (cluster: Cluster, pod: ClusterPod): ObservedPod => ({
   kubeletReservesPorts: admitsReservedPorts(cluster.namespaceLabels(pod.namespace) ?? {}),
 });
 
+/** Of what the newest pod is given; pods of one template are given as much each. */
+const attachmentOf = (cluster: Cluster, { namespace, spec }: ConnectionBudget, newest: ClusterPod | undefined) => {
+  const { provider, networkAttachmentName } = spec.sourceAddresses;
+  if (provider !== 'Multus' || networkAttachmentName === undefined) return undefined;
+  const key = attachmentKey(networkAttachmentName, namespace);
+  return attachmentOffer(key, cluster.attachment(key), { spec, given: newest?.givenAddresses ?? [] });
+};
+
 /** What is seen of a budget's surroundings now; its pod is the newest one that matches. */
 export const observedNow = (cluster: Cluster, budget: ConnectionBudget, pods: readonly ClusterPod[]): Observed => ({
   namespace: budget.namespace,
@@ -80,6 +89,7 @@ export const observedNow = (cluster: Cluster, budget: ConnectionBudget, pods: re
   services: servicesOf(cluster, budget),
   clientPods: readyClients(cluster, budget),
   pod: pods[0] === undefined ? undefined : podFactsOf(cluster, pods[0]),
+  attachment: attachmentOf(cluster, budget, pods[0]),
 });
 
 const smallest = (values: readonly (number | undefined)[]): number | undefined => {

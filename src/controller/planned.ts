@@ -19,7 +19,15 @@ export const plannedFor = (situation: Situation, pod: MatchingPod | undefined): 
   const demand = demandFor(budget.spec, { ...observed, pod: pod?.observed });
   const plan = planFor(demand, facts);
   const own =
-    pod === undefined ? {} : { pod: { containerNames: pod.observed.containerNames, ownSysctls: pod.ownSysctls } };
+    pod === undefined
+      ? {}
+      : {
+          pod: {
+            containerNames: pod.observed.containerNames,
+            ownSysctls: pod.ownSysctls,
+            hostNetwork: pod.observed.hostNetwork,
+          },
+        };
   // The key is no part of what is hashed.
   const section = planSectionFor({ budget, plan: appliedPlanFor(demand), keyId: 'unsigned', ...own });
   return { demand, plan, section, hash: sectionHash(section) };
@@ -33,11 +41,18 @@ export interface PodState extends MatchingPod {
   readonly isCurrent: boolean;
   /** It does, and its agent saw it with what it carries. */
   readonly isVerified: boolean;
+  /** Addresses that its plan asks Multus for and that Multus did not report. */
+  readonly addressesMissing: number;
 }
 
 /** A larger plan is current too: docs/decisions/0006-a-larger-plan-is-current.md. */
 const isAtLeast = (carried: CarriedPlan, { hash, section }: Planned): boolean =>
   carried.hash === hash || covers(carried.section, section);
+
+const missingAddresses = ({ carried, attachedAddresses }: MatchingPod): number => {
+  const { provider, extra } = carried?.section.sourceAddresses ?? { provider: 'None', extra: 0 };
+  return provider === 'Multus' ? Math.max(0, extra - attachedAddresses) : 0;
+};
 
 /** The running pods and how far each is. Pods of one template are planned once. */
 export const podStatesFor = (situation: Situation): readonly PodState[] => {
@@ -53,10 +68,13 @@ export const podStatesFor = (situation: Situation): readonly PodState[] => {
     .map((pod) => {
       const { report, carried } = pod;
       const isCurrent = carried !== undefined && isAtLeast(carried, planOf(pod));
+      const addressesMissing = missingAddresses(pod);
+      const isSeen = report?.verified === true && report.sectionHash === carried?.hash;
       return {
         ...pod,
         isCurrent,
-        isVerified: isCurrent && report?.verified === true && report.sectionHash === carried.hash,
+        addressesMissing,
+        isVerified: isCurrent && isSeen && addressesMissing === 0,
       };
     });
 };

@@ -1,8 +1,11 @@
+import { z } from 'zod';
+import type { Attachment } from '../addresses/multus.ts';
+import { attachedAddresses, networkStatusAnnotation } from '../addresses/network-annotation.ts';
 import { parseConnectionBudget } from '../api/budget-object.ts';
 import { connectionBudgetStatus } from '../api/budget-status.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../api/connection-node.ts';
 import { enabledLabel, planAnnotation } from '../api/names.ts';
-import { observedPodFor, ownSysctlsOf } from '../api/observed-pod.ts';
+import { givenAddressesOf, observedPodFor, ownSysctlsOf, patchedNetworksOf } from '../api/observed-pod.ts';
 import { parseEndpointSlice, parseService, serviceNameLabel, type ServiceObject } from '../api/observed-service.ts';
 import { appliedOf, decodeAnnotation, sectionHash } from '../api/pod-annotation.ts';
 import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
@@ -66,6 +69,8 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
     isLeftAlone: isLeftAlone(pod),
     observed: observedPodFor(pod, {}),
     ownSysctls: ownSysctlsOf(pod),
+    givenAddresses: givenAddressesOf(pod),
+    attachedAddresses: attachedAddresses(pod.metadata?.annotations?.[networkStatusAnnotation], patchedNetworksOf(pod)),
     carried: carriedPlan(pod),
   };
 };
@@ -87,6 +92,15 @@ export const projectNamespace = (namespace: KubeObject): NamespaceLabels =>
       ([key]) => key === enabledLabel || key.startsWith('pod-security.kubernetes.io/enforce'),
     ),
   );
+
+const attachmentSpec = z.object({ config: z.string().default('') });
+
+/** One without a configuration has it in a file of the nodes, where nobody here can read it. */
+export const projectAttachment = ({ metadata, spec }: CustomObject): Attachment => ({
+  namespace: metadata?.namespace ?? '',
+  name: metadata?.name ?? '',
+  config: attachmentSpec.safeParse(spec).data?.config ?? '',
+});
 
 /** A ConnectionNode without a readable status has no agent, as if it were not there. */
 export const projectConnectionNode = (object: CustomObject): ConnectionNodeStatus | undefined =>

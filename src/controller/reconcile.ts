@@ -83,11 +83,8 @@ const peakOf = (
   return peak < 0 ? {} : { peakConnections: peak };
 };
 
-const needsAgent = ({ section: { containers, sysctls, sourceAddresses } }: Planned): boolean =>
-  containers.length > 0 ||
-  Object.keys(sysctls).length > 0 ||
-  sourceAddresses.extra > 0 ||
-  sourceAddresses.ports !== undefined;
+const needsAgent = ({ section: { containers, sysctls, sourceAddresses, portSelection } }: Planned): boolean =>
+  containers.length > 0 || Object.keys(sysctls).length > 0 || sourceAddresses.extra > 0 || portSelection !== undefined;
 
 const concluded = (
   verdicts: Verdicts,

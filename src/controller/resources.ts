@@ -22,4 +22,12 @@ export const connectionNodes: Resource<CustomObject> = {
   plural: nodePlural,
   namespaced: false,
 };
+/** Of the Network Plumbing Working Group: a cluster without Multus does not have this kind. */
+export const networkAttachments: Resource<CustomObject> = {
+  group: 'k8s.cni.cncf.io',
+  version: 'v1',
+  kind: 'NetworkAttachmentDefinition',
+  plural: 'network-attachment-definitions',
+  namespaced: true,
+};
 export const budgetApiVersion = apiVersion;

@@ -37,6 +37,8 @@ export interface MatchingPod {
   readonly nodeName: string | undefined;
   readonly observed: ObservedPod;
   readonly ownSysctls: ReadonlyMap<string, string>;
+  /** Addresses that Multus reports on our interfaces. */
+  readonly attachedAddresses: number;
   readonly carried: CarriedPlan | undefined;
   /** What the agent of its node says of it. */
   readonly report: PodReport | undefined;

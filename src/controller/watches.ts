@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { type ListWatchOptions, startListWatch, type WatchCache, type WatchReport } from '../kube/list-watch.ts';
+import { isKubeError } from '../kube/kube-error.ts';
 import type { ServiceObject } from '../api/observed-service.ts';
 import { endpointSlices, type KubeObject, namespaces, nodes, pods, services } from '../kube/resources.ts';
 import type { Affected } from './affected.ts';
@@ -9,6 +11,7 @@ import type { ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './
 import type { Grouped } from './grouped.ts';
 import { serviceKeysOf } from './observe.ts';
 import {
+  projectAttachment,
   projectBudget,
   projectConnectionNode,
   projectNamespace,
@@ -16,7 +19,7 @@ import {
   projectService,
   projectSlice,
 } from './projections.ts';
-import { budgets, connectionNodes } from './resources.ts';
+import { budgets, connectionNodes, type CustomObject, networkAttachments } from './resources.ts';
 
 /** One watch for each kind: what is kept of it, how it is indexed, and whom a change concerns. */
 
@@ -48,13 +51,11 @@ type Watch<Wire extends KubeObject, T> = Pick<
   'resource' | 'project' | 'handlers' | 'metadataOnly'
 >;
 
-const follow = <Wire extends KubeObject, T>({ options }: Watching, watch: Watch<Wire, T>): WatchCache<T> =>
-  startListWatch<Wire, T>({
-    ...watch,
-    client: options.client,
-    signal: options.signal,
-    report: (report) => options.report(watch.resource.plural, report),
-  });
+const follow = <Wire extends KubeObject, T>(
+  { options }: Watching,
+  watch: Watch<Wire, T>,
+  report = (told: WatchReport): void => options.report(watch.resource.plural, told),
+): WatchCache<T> => startListWatch<Wire, T>({ ...watch, client: options.client, signal: options.signal, report });
 
 export const watchBudgets = (watching: Watching): WatchCache<StoredBudget> => {
   const { indices, affected } = watching;
@@ -171,3 +172,32 @@ export const watchConnectionNodes = (watching: Watching): WatchCache<ConnectionN
       deleted: watching.affected.byNodeFacts,
     },
   });
+
+/**
+ * A cluster without Multus has no such kind, and an older role of ours may not read it: that is an answer, and is asked for
+ * again every half a minute, so that a kind that comes later is followed. Nothing waits for it.
+ */
+export const watchAttachments = (watching: Watching): WatchCache<Attachment> => {
+  const { options, affected } = watching;
+  const answered = Promise.withResolvers<void>();
+  let isAnswered = false;
+  const answer = (): void => {
+    isAnswered = true;
+    answered.resolve();
+  };
+  const cache = follow<CustomObject, Attachment>(
+    watching,
+    {
+      resource: networkAttachments,
+      project: projectAttachment,
+      handlers: { upserted: affected.byAttachment, deleted: affected.byAttachment },
+    },
+    (report) => {
+      const isAbsent = report.type === 'Interrupted' && isKubeError(report.error, 'NotFound', 'Forbidden');
+      if (isAbsent) answer();
+      else options.report(networkAttachments.plural, report);
+    },
+  );
+  void cache.synced.then(answer);
+  return { ...cache, synced: answered.promise, hasSynced: () => isAnswered };
+};

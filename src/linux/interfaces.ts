@@ -5,6 +5,7 @@ import { attribute, attributesOf, netlinkFlags, openRouteSocket, type RouteSocke
 /** Addresses of an interface in the calling thread's network namespace. All throw LinuxError. */
 
 export interface InterfaceAddress {
+  readonly interfaceName: string;
   readonly ip: string;
   readonly prefixLength: number;
   /** The address of somebody else, as the kernel found out (IPv6 alone looks). */
@@ -16,6 +17,7 @@ const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_GETLINK = 18;
+const RT_SCOPE_UNIVERSE = 0;
 // linux/if_link.h, linux/if_addr.h
 const IFLA_IFNAME = 3;
 const IFA_ADDRESS = 1;
@@ -31,18 +33,20 @@ const forEver = 0xffff_ffff;
 const EEXIST = 17;
 const EADDRNOTAVAIL = 99;
 
-export function listAddresses(interfaceName: string): readonly InterfaceAddress[] {
+/** Those of global scope, of all interfaces. */
+export function listAddresses(): readonly InterfaceAddress[] {
   using socket = openRouteSocket();
-  const index = interfaceIndex(socket, interfaceName);
-  const call = { syscall: 'netlink', attempt: `list the addresses of ${interfaceName}` };
+  const names = interfaceNames(socket);
+  const call = { syscall: 'netlink', attempt: 'list the addresses' };
   const request = { type: RTM_GETADDR, flags: netlinkFlags.dump, body: Buffer.alloc(addressHeaderBytes) };
   return socket.ask(request, call).flatMap((body) => {
     const attributes = attributesOf(body, addressHeaderBytes);
     const address = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
-    if (body.readUInt32LE(4) !== index || address === undefined) return [];
+    const interfaceName = names.get(body.readUInt32LE(4));
+    if (interfaceName === undefined || address === undefined || body.readUInt8(3) !== RT_SCOPE_UNIVERSE) return [];
     const flags = attributes.get(IFA_FLAGS)?.readUInt32LE() ?? body.readUInt8(2);
     const isDuplicate = (flags & IFA_F_DADFAILED) !== 0;
-    return [{ ip: ipText(address), prefixLength: body.readUInt8(1), isDuplicate }];
+    return [{ interfaceName, ip: ipText(address), prefixLength: body.readUInt8(1), isDuplicate }];
   });
 }
 
@@ -76,6 +80,14 @@ export function removeAddresses(interfaceName: string, ips: readonly string[]): 
       socket.ask(request, { syscall: 'netlink', attempt: `remove ${ip} from ${interfaceName}` });
     });
   });
+}
+
+function interfaceNames(socket: RouteSocket): ReadonlyMap<number, string> {
+  const request = { type: RTM_GETLINK, flags: netlinkFlags.dump, body: Buffer.alloc(linkHeaderBytes) };
+  const links = socket.ask(request, { syscall: 'netlink', attempt: 'list the interfaces' });
+  const nameOf = (body: Buffer): string =>
+    attributesOf(body, linkHeaderBytes).get(IFLA_IFNAME)?.toString().replace('\0', '') ?? '';
+  return new Map(links.map((body) => [body.readUInt32LE(4), nameOf(body)]));
 }
 
 export function interfaceIndex(socket: RouteSocket, name: string): number {

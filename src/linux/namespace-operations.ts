@@ -28,7 +28,6 @@ export interface ReadNetnsCookie {
 
 export interface ListAddresses {
   readonly operation: 'ListAddresses';
-  readonly interfaceName: string;
 }
 
 /** Of interfaces.ts and neighbours.ts. */
@@ -105,7 +104,7 @@ function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyo
     case 'ReadNetnsCookie':
       return readNetnsCookie();
     case 'ListAddresses':
-      return listAddresses(operation.interfaceName);
+      return listAddresses();
     case 'TakeNeighbours':
       return takeNeighbours(operation.interfaceName, operation.ips);
     case 'AddHostRoutes':

@@ -40,6 +40,22 @@ const sentences: Readonly<Record<AssumptionKind, Sentence>> = {
     `flow ${flow}: ports that the program binds itself are taken from the other flows where they lie in their range`,
   PortRangeOption: (flow) =>
     `flow ${flow}: the program uses IP_LOCAL_PORT_RANGE on kernel 6.8 or newer; before, only half of the range is fast`,
+  SpreadByAgent: () =>
+    'the agent binds unbound sockets at connect() (eBPF); on a node that cannot, the kernel picks: half of the ports of an address are fast, and extra addresses are for programs that bind to them',
+  AddressFill: (flow, percent) =>
+    `${flow === '' ? 'flows to one target' : `flow ${flow}`}: addresses are planned so that each fills at most ${percent} % of its ports to a target${percent > 50 ? '' : ', for the kernel picks the port; portSelection Spread needs half as many'}`,
+  AddressesOfFamily: (family, extra) =>
+    `${family} targets need ${numberText(extra)} extra ${family} ${extra === 1 ? 'address' : 'addresses'}: each family has ports of its own, and a dual-stack network hands out one of each at a time`,
+  AddressesBehindTranslator: (flow, connections) =>
+    `flow ${flow}: extra source addresses lift nothing past a translator, which lets ${numberText(connections)} connections through whatever the pod has`,
+  AddressesBehindSidecar: (flow) =>
+    `flow ${flow}: extra source addresses are not planned where a sidecar opens the connections: nobody binds it to them`,
+  AddressesNotBound: (flow) =>
+    `flow ${flow}: the program binds its sockets itself, which a Transparent spread leaves alone; with spread Application it may bind to the extra addresses`,
+  AttachmentUnresolved: (name) =>
+    `NetworkAttachmentDefinition ${name} is not known here: it is taken as one that hands out as many addresses as are planned`,
+  AttachmentRefused: (name) =>
+    `NetworkAttachmentDefinition ${name} gives this pod no extra addresses: it is planned without`,
   OwnPortRange: (_, ports) => `the pod sets ip_local_port_range itself (${numberText(ports)} ports): it is kept`,
 };
 

@@ -59,11 +59,15 @@ export interface InboundFlow extends Flow {
   readonly clients: { readonly addresses: number; readonly portsPerAddress: number } | undefined;
 }
 
+export type IpFamily = 'IPv4' | 'IPv6';
+
 export interface OutboundFlow extends Flow {
   readonly binding: 'Late' | 'Early' | 'Explicit';
   readonly portSelection: 'Kernel' | 'Spread' | 'Program';
   readonly destinationAddresses: number;
   readonly destinationPorts: number;
+  /** Of the targets, where it is known: each has tuples of its own. */
+  readonly families: readonly IpFamily[];
   /** Keys of the targets (address:port or Service) where they are known: two flows with one key share its tuples. */
   readonly targets: readonly string[];
   readonly largestSharePercent: number | undefined;
@@ -113,7 +117,15 @@ export type AssumptionKind =
   | 'OwnPortRange'
   | 'TimeWaitBuckets'
   | 'ExplicitPorts'
-  | 'PortRangeOption';
+  | 'PortRangeOption'
+  | 'SpreadByAgent'
+  | 'AddressFill'
+  | 'AddressesOfFamily'
+  | 'AddressesBehindTranslator'
+  | 'AddressesBehindSidecar'
+  | 'AddressesNotBound'
+  | 'AttachmentUnresolved'
+  | 'AttachmentRefused';
 
 export interface Demand {
   readonly scale: Scale;
@@ -123,10 +135,19 @@ export interface Demand {
   readonly queuedReceiveBytes: number;
   readonly queuedSendBytes: number;
   readonly headroomPercent: number;
-  /** Extra source addresses that a pod may get; 0 where no provider is asked for. */
-  readonly maximumExtraAddresses: number;
+  readonly extraAddresses: AddressDemand;
   readonly pod: PodFacts;
   readonly assumptions: readonly Assumption[];
+}
+
+/** Extra source addresses that a pod may get: how many, and what makes them usable. */
+export interface AddressDemand {
+  /** 0 where no provider is asked for, or none can give any. Each is one address of every family of the pod. */
+  readonly maximumExtra: number;
+  /** Transparent: unbound sockets are bound at connect(). Application: the program binds to the addresses itself. */
+  readonly spread: 'Transparent' | 'Application';
+  /** Whether the pod's own address serves beside the extra ones: not where those are on another link. */
+  readonly ownCounts: boolean;
 }
 
 /** What a node's kernel and runtime offer. A field that is absent is Unknown. Limits are counts, memory is in bytes. */

@@ -8,6 +8,7 @@ import { planPath } from './path.ts';
 import { planPorts } from './ports.ts';
 import { planQueues } from './queues.ts';
 import { addresses, type Addresses, type Bytes, connections, type Connections } from './quantities.ts';
+import { extraFor } from './source-addresses.ts';
 import { bindingLimitOf, reachableConnections } from './reachable.ts';
 
 export interface Plan {
@@ -54,22 +55,24 @@ const countsFor = (loads: Loads, limits: readonly Limit[]): Plan['connections'] 
 
 const walk = (demand: Demand, loads: Loads, node: NodeFacts | undefined) => {
   const facts = node ?? {};
-  const ports = planPorts(demand, loads, facts);
+  const path = planPath(demand, loads);
+  const translators = path.limits.filter(({ limit }) => limit === 'TranslatorPorts');
+  const ports = planPorts(demand, loads, { node: facts, translators });
   return {
     descriptors: planDescriptors(demand, loads, node),
     ports,
     queues: planQueues(demand, loads),
     memory: planMemory(demand, loads, { node: facts, sourceTuples: ports.sourceTuples }),
     tables: planNodeTables(demand, loads, facts),
-    path: planPath(demand, loads),
+    path,
   };
 };
 
-const resultFor = ({ descriptors, ports, memory, tables }: ReturnType<typeof walk>) => ({
+const resultFor = (demand: Demand, { descriptors, ports, memory, tables }: ReturnType<typeof walk>) => ({
   containers: descriptors.containers,
   portRange: ports.range,
   reservedPorts: ports.reserved,
-  sourceAddresses: { total: addresses(ports.addresses), extra: addresses(ports.addresses - 1) },
+  sourceAddresses: { total: addresses(ports.addresses), extra: addresses(extraFor(demand, ports.addresses)) },
   kernelMemoryBytes: memory.kernelMemoryBytes,
   chargedMemoryBytes: memory.chargedMemoryBytes,
   nodeMinimums: [...nrOpenMinimum(descriptors.limits), ...tables.minimums],
@@ -96,7 +99,7 @@ export const plan = (demand: Demand, node?: NodeFacts): Plan => {
     feasible: bindingLimit === undefined,
     connections: countsFor(loads, limits),
     bindingLimit,
-    ...resultFor(stages),
+    ...resultFor(demand, stages),
     sysctls: [...ports.sysctls, ...queues.sysctls, ...memory.sysctls, ...path.sysctls],
     assumptions: [
       ...demand.assumptions,

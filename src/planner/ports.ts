@@ -1,4 +1,4 @@
-import type { Assumption, Demand, NodeFacts, PortRange } from './demand.ts';
+import type { Assumption, Demand, IpFamily, NodeFacts, PortRange } from './demand.ts';
 import {
   defaultPortRange,
   portsOfAnAddress,
@@ -8,6 +8,7 @@ import {
 } from './kernel.ts';
 import { type Limit, limitFor, neededFor, type StageOutcome, type Sysctl } from './limit.ts';
 import type { Loads } from './load.ts';
+import { addressAssumptions, letThrough, mostAddresses } from './source-addresses.ts';
 import { ports, type Ports } from './quantities.ts';
 import { type TupleSpace, tupleSpacesFor } from './tuple-spaces.ts';
 
@@ -41,7 +42,8 @@ const capacityOf = (
   const addresses = space.multipliedByAddresses ? choice.addresses : 1;
   if (space.kind === 'Explicit') return portsOfAnAddress * addresses;
   const inRange = portsIn(choice.range, context.reserved);
-  const taken = space.kind === 'Early' ? 0 : Math.ceil(context.early / choice.addresses);
+  // A port that is bound to one local address is none for connect() from another either (measured).
+  const taken = space.kind === 'Early' ? 0 : context.early;
   return Math.max(0, inRange - taken) * addresses;
 };
 
@@ -51,6 +53,9 @@ interface Search {
   /** Ports that early binding takes away from everybody else. */
   readonly early: number;
   readonly maximumAddresses: number;
+  /** The translators on the flows' ways. */
+  readonly translators: readonly Limit[];
+  readonly loads: Loads;
   readonly ranges: readonly PortRange[];
 }
 
@@ -60,28 +65,53 @@ const holds = (search: Search, choice: Choice, fast: boolean): boolean =>
   );
 
 /**
- * The narrowest range that holds every space; then as few addresses as avoid the cliff, or all that are allowed. The range is
- * widened for need, not for speed: below it may be listeners that nobody declared. Explicit ports come from no range.
+ * As few addresses as hold, below the cliff, what they can lift; all that are allowed where that is not enough. What a
+ * translator does not let through is nothing that they lift, and before one they are worth tuples, not speed.
+ */
+const addressesFor = (search: Search, range: PortRange, spaces: readonly TupleSpace[]): number => {
+  const lifted = spaces
+    .filter((space) => space.multipliedByAddresses)
+    .map((space) => {
+      const connections = Math.min(space.terms.connections, letThrough(space, search.translators, search.loads));
+      return { ...space, terms: { ...space.terms, connections }, fastShare: space.isTranslated ? 1 : space.fastShare };
+    });
+  for (let addresses = 1; addresses < search.maximumAddresses; addresses += 1) {
+    if (holds({ ...search, spaces: lifted }, { range, addresses }, true)) return addresses;
+  }
+  return lifted.length === 0 ? 1 : search.maximumAddresses;
+};
+
+/**
+ * The narrowest range that holds every space with one address, then the addresses. The range is widened for need, not for
+ * speed: below it may be listeners that nobody declared. Explicit ports come from no range.
  */
 const choose = (search: Search): Choice => {
   const ranged = { ...search, spaces: search.spaces.filter(({ kind }) => kind !== 'Explicit') };
   const fits = search.ranges.find((range) => holds(ranged, { range, addresses: 1 }, false));
   const range = fits ?? search.ranges.at(-1) ?? defaultPortRange;
-  for (let addresses = 1; addresses < search.maximumAddresses; addresses += 1) {
-    if (holds(search, { range, addresses }, true)) return { range, addresses };
-  }
-  return { range, addresses: search.maximumAddresses };
+  return { range, addresses: addressesFor(search, range, search.spaces) };
 };
 
-const searchFor = (demand: Demand, spaces: readonly TupleSpace[]): Search => {
-  const multiplies = spaces.some((space) => space.multipliedByAddresses);
+interface Surveyed {
+  readonly demand: Demand;
+  readonly loads: Loads;
+  readonly node: NodeFacts;
+  readonly translators: readonly Limit[];
+}
+
+const searchFor = ({ demand, loads, node, translators }: Surveyed, seconds: number): Search => {
+  const { spread } = demand.extraAddresses;
+  const { hostNetwork } = demand.pod;
+  const spaces = tupleSpacesFor(loads, { seconds, earlySeconds: timeWaitSeconds, node, spread, hostNetwork });
   const own = demand.pod.portRange;
   const start = own ?? defaultPortRange;
   return {
     spaces,
     reserved: demand.pod.declaredPorts,
     early: spaces.filter(({ kind }) => kind === 'Early').reduce((sum, { terms }) => sum + neededFor(terms), 0),
-    maximumAddresses: multiplies ? 1 + demand.maximumExtraAddresses : 1,
+    maximumAddresses: mostAddresses(demand),
+    translators,
+    loads,
     ranges: demand.pod.hostNetwork || own !== undefined ? [start] : [start, ...widerPortRanges],
   };
 };
@@ -138,28 +168,37 @@ const portRangeOption = ({ outbound }: Loads, { kernelRelease }: NodeFacts): rea
  * Chooses range, addresses and, only where TIME_WAIT would not fit otherwise, tcp_tw_reuse. One source address to one
  * destination, 34,210 needed: the default 28,232 is too few, 10240 to 65535 has 55,296.
  */
-export const planPorts = (demand: Demand, loads: Loads, node: NodeFacts): PortPlan => {
-  const earlySeconds = timeWaitSeconds;
-  const plain = searchFor(demand, tupleSpacesFor(loads, { seconds: timeWaitSeconds, earlySeconds }, node));
+export const planPorts = (demand: Demand, loads: Loads, around: Pick<Surveyed, 'node' | 'translators'>): PortPlan => {
+  const { node, translators } = around;
+  const surveyed = { demand, loads, ...around };
+  const plain = searchFor(surveyed, timeWaitSeconds);
   const reuseHelps = plain.spaces.some(({ kind, terms }) => kind !== 'Early' && terms.rate > 0);
   const plainChoice = choose(plain);
   const reuses = reuseHelps && !demand.pod.hostNetwork && !holds(plain, plainChoice, false);
   const seconds = reusedTimeWaitSeconds(node);
-  const search = reuses ? searchFor(demand, tupleSpacesFor(loads, { seconds, earlySeconds }, node)) : plain;
+  const search = reuses ? searchFor(surveyed, seconds) : plain;
   const choice = reuses ? choose(search) : plainChoice;
   const reuse: readonly Sysctl[] = reuses ? [{ name: 'net.ipv4.tcp_tw_reuse', value: '1', setBy: 'Agent' }] : [];
+  const { spaces } = search;
+  const neededBy = (family: IpFamily): number =>
+    addressesFor(
+      search,
+      choice.range,
+      spaces.filter(({ families }) => families.length === 0 || families.includes(family)),
+    );
   return {
     range: choice.range,
     reserved: search.reserved,
     addresses: choice.addresses,
     sourceTuples: ports(portsIn(choice.range, search.reserved) * choice.addresses),
-    limits: search.spaces.map((space) => spaceLimit(space, search, { ...choice, reuses })),
+    limits: spaces.map((space) => spaceLimit(space, search, { ...choice, reuses })),
     sysctls: [...portSysctls(demand, search, choice), ...reuse],
     assumptions: [
       ...cliffs(search, choice),
       ...explicitPorts(loads),
       ...portRangeOption(loads, node),
       ...(reuses ? [{ kind: 'TimestampsBothEnds', subject: '', value: seconds } as const] : []),
+      ...addressAssumptions(demand, loads, { translators, chosen: { addresses: choice.addresses, spaces, neededBy } }),
     ],
   };
 };

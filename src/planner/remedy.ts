@@ -38,25 +38,44 @@ const translatorRemedy = (demand: Demand, limit: Limit): string => {
     const ports = numberText(times(limit));
     return `let ${limit.subject} preserve the client's address, or serve on ${ports} ports or targets`;
   }
+  const extra = demand.extraAddresses.maximumExtra > 0 ? '; extra source addresses of the pod do not help there' : '';
   const perAddress = translatorOf(demand, limit)?.portsPerAddress ?? limit.capacity ?? 1;
   const addresses = Math.ceil(limit.needed / Math.max(1, perAddress));
   const fewer = onePodPerNode(demand, limit);
-  return `${fewer}${countText(addresses, 'address', 'addresses')} for ${limit.subject} that it uses evenly, or ${spreadText(limit)}`;
+  return `${fewer}${countText(addresses, 'address', 'addresses')} for ${limit.subject} that it uses evenly, or ${spreadText(limit)}${extra}`;
 };
 
 const bindsEarly = (demand: Demand, { concerns = [] }: Limit): boolean =>
   concerns.length > 0 && concerns.every((index) => demand.outbound[index - demand.inbound.length]?.binding === 'Early');
 
+const mostExtraAddresses = 32;
+
+/** ", or 5 source addresses …" where more of them would do, bound by us or by the program. */
+const addressRemedy = (demand: Demand, { needed, capacity = 0, concerns = [] }: Limit): string => {
+  const { maximumExtra, ownCounts, spread } = demand.extraAddresses;
+  const flows = concerns.flatMap((index) => demand.outbound[index - demand.inbound.length] ?? []);
+  const areBound = flows.every(({ binding, path }) => {
+    const isTranslated = path.some(({ type, portsPerAddress }) => type === 'Sidecar' || portsPerAddress !== undefined);
+    return !isTranslated && (binding === 'Late' || spread === 'Application');
+  });
+  const perAddress = capacity / Math.max(1, ownCounts ? 1 + maximumExtra : maximumExtra);
+  const addresses = Math.ceil(needed / Math.max(1, perAddress));
+  const extra = ownCounts ? addresses - 1 : addresses;
+  if (!areBound || demand.pod.hostNetwork || extra > mostExtraAddresses) return '';
+  return `, or ${numberText(addresses)} source addresses (sourceAddresses with a provider and maximum ${extra})`;
+};
+
 const portRemedy = (demand: Demand, limit: Limit): string => {
+  const more = addressRemedy(demand, limit);
   if (bindsEarly(demand, limit)) {
-    return 'bind late (IP_BIND_ADDRESS_NO_PORT), so that every destination has the whole range';
+    return `bind late (IP_BIND_ADDRESS_NO_PORT), so that every destination has the whole range${more}`;
   }
   if (limit.stage === 'Sidecar') {
     const port = demand.inbound.find(({ name }) => name === limit.flow)?.port ?? 0;
     return `let connections to port ${port} pass the sidecar by, or serve on ${numberText(times(limit))} ports`;
   }
   const targets = countText(partsFor(limit), 'target', 'targets');
-  return `spread the connections evenly over ${targets} (endpoints instead of the ClusterIP, more server ports), or over more pods`;
+  return `spread the connections evenly over ${targets} (endpoints instead of the ClusterIP, more server ports), or over more pods${more}`;
 };
 
 const clientRemedy = (demand: Demand, limit: Limit): string => {

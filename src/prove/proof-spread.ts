@@ -10,21 +10,17 @@ import { ProveError } from './prove-error.ts';
 import { podSourceIps } from './topology.ts';
 import { ipText } from './topology-text.ts';
 
-/** Who puts connections on the pod's source addresses: we, inside connect(), or the program itself. */
-export type SourceSpread = 'Transparent' | 'Application';
-
 /** What an unmodified program of the planned pod gets from us. */
 export interface Spreading {
   readonly chooses: SpreadPod['chooses'];
-  readonly spread: SourceSpread;
 }
 
 /** undefined: the plan asks for nothing of this kind. */
-export const spreadingFor = ({ outbound }: Demand, plan: Plan, spread: SourceSpread): Spreading | undefined => {
+export const spreadingFor = ({ outbound, extraAddresses }: Demand, plan: Plan): Spreading | undefined => {
   const late = outbound.filter(({ binding }) => binding === 'Late');
-  if (late.some(({ portSelection }) => portSelection === 'Spread')) return { chooses: 'Tuples', spread };
-  const isSpread = late.length > 0 && plan.sourceAddresses.extra > 0 && spread === 'Transparent';
-  return isSpread ? { chooses: 'Addresses', spread } : undefined;
+  if (late.length === 0 || extraAddresses.spread === 'Application') return undefined;
+  if (late.some(({ portSelection }) => portSelection === 'Spread')) return { chooses: 'Tuples' };
+  return plan.sourceAddresses.extra > 0 ? { chooses: 'Addresses' } : undefined;
 };
 
 /** A program in the kernel for as long as the proof runs, or why there is none. */

@@ -83,10 +83,10 @@ const heldDemand = (demand: Demand, scale: number): Demand => ({
   queuedSendBytes: 0,
 });
 
-const withRange = (demand: Demand, portRange: PortRange, maximumExtraAddresses: number): Demand => ({
+const withRange = (demand: Demand, portRange: PortRange, maximumExtra: number): Demand => ({
   ...demand,
   pod: { ...demand.pod, portRange },
-  maximumExtraAddresses,
+  extraAddresses: { ...demand.extraAddresses, maximumExtra },
 });
 
 const reservedIn = (ports: readonly number[], { low, high }: PortRange): string =>

@@ -7,7 +7,7 @@ import { endLeftovers } from './leftovers.ts';
 import { checkMachine, readMachine } from './machine.ts';
 import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
 import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
-import { openProofSpreader, type SourceSpread, spreadingFor } from './proof-spread.ts';
+import { openProofSpreader, spreadingFor } from './proof-spread.ts';
 import { type Phase, type ProofInput, type ProofState, stateFor } from './proof-state.ts';
 import { ProveError } from './prove-error.ts';
 import { type FlowWiring, topologyFor, type Topology } from './topology.ts';
@@ -32,8 +32,6 @@ export interface Proof {
 
 export interface ProveOptions extends Omit<PhaseOptions, 'onProgress' | 'spreader'> {
   readonly scale: number;
-  /** Default: Application. */
-  readonly spread?: SourceSpread | undefined;
   /** spread.bpf.c, compiled; undefined: nothing is spread. */
   readonly spreadObjectPath?: string | undefined;
   readonly onProgress: (phase: Phase, progress: Progress) => void;
@@ -102,7 +100,7 @@ export const prove = async (demand: Demand, options: ProveOptions): Promise<Proo
   try {
     const machine = await readMachine(demand, signal);
     const plan = planFor(demand);
-    const wanted = spreadingFor(demand, plan, options.spread ?? 'Application');
+    const wanted = spreadingFor(demand, plan);
     using spread = openProofSpreader(wanted, options.spreadObjectPath);
     const spreading = spread.spreader === undefined ? undefined : wanted;
     const states = statesFor({ demand, plan, facts: machine.facts, scale, spreading });

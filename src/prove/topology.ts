@@ -99,10 +99,8 @@ const targetsFor = (flow: OutboundFlow, blockFor: ReturnType<typeof addressBook>
 };
 
 /** Whether the program binds nothing and has every address nevertheless. */
-const isSpread = ({ binding }: OutboundFlow, { spreading, plan }: ProofState): boolean =>
-  binding === 'Late' &&
-  spreading !== undefined &&
-  (spreading.spread === 'Transparent' || plan.sourceAddresses.total === 1);
+const isSpread = ({ binding }: OutboundFlow, { spreading }: ProofState): boolean =>
+  binding === 'Late' && spreading !== undefined;
 
 const sourceFor = (flow: OutboundFlow, state: ProofState): OpenPlan['source'] => {
   if (flow.binding === 'Early') return { kind: 'Early' };
@@ -123,7 +121,9 @@ const retriesFor = (path: readonly Translator[]): number | undefined =>
   translatorsOf(path).length === 0 ? undefined : translatedSynRetries;
 
 const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state: ProofState): FlowWiring => {
-  const addresses = podSourceIps(state);
+  // A socket that the program binds itself is left alone by a transparent spread.
+  const hasAll = flow.binding === 'Late' || state.demand.extraAddresses.spread === 'Application';
+  const addresses = hasAll ? podSourceIps(state) : [podIp];
   const source = sourceFor(flow, state);
   const needsBind = source.kind !== 'Kernel' || (addresses.length > 1 && !isSpread(flow, state));
   return {

@@ -1,16 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
+import {
+  type Attachment,
+  attachmentKey,
+  attachmentOffer,
+  type AttachmentRequest,
+  attachmentRequests,
+} from '../addresses/multus.ts';
+import { networksAnnotation } from '../addresses/network-annotation.ts';
 import { type ConnectionBudget, parseConnectionBudget } from '../api/budget-object.ts';
-import { demandFor } from '../api/demand.ts';
-import type { PodManifest } from '../api/observed-pod.ts';
+import { type AttachmentOffer, demandFor } from '../api/demand.ts';
+import { givenAddressesOf, type PodManifest } from '../api/observed-pod.ts';
 import { encodeAnnotation, type PlanSection } from '../api/pod-annotation.ts';
 import { podPlanFor } from '../api/plan-section.ts';
 import { winningBudget } from '../api/selector.ts';
 import { type Violation, violationReason, violationText } from '../api/violations.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { Admission, AdmissionRequest } from './admission-review.ts';
-import { podPatchFor } from './pod-patch.ts';
+import { canAskMultus, podPatchFor } from './pod-patch.ts';
 import type { Surroundings } from './surroundings.ts';
-import { bindingWarnings, namespaceWarnings, podWarnings } from './warnings.ts';
+import { attachmentWarnings, bindingWarnings, namespaceWarnings, podWarnings } from './warnings.ts';
 
 /** The decisions of the webhook: value in, value out. A dry run is answered like any other request. */
 
@@ -32,23 +40,55 @@ const podOf = ({ object }: AdmissionRequest): PodManifest => object ?? {};
 const definedLabels = (labels: ReturnType<Surroundings['namespaceLabels']>): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined));
 
+const unreadableNetworks: AttachmentOffer = {
+  most: 0,
+  refusal: {
+    reason: 'AttachmentNotUsable',
+    message: `annotation ${networksAnnotation} of the pod cannot be read and is left as it is`,
+  },
+};
+
+interface Offer {
+  readonly attachment: AttachmentOffer;
+  readonly requestsFor: (extra: number) => readonly AttachmentRequest[];
+}
+
+/** Of what this very pod is given. undefined for a budget that asks no attachment. */
+const offerFor = (
+  { namespace, spec }: ConnectionBudget,
+  pod: PodManifest,
+  surroundings: Surroundings,
+): Offer | undefined => {
+  const { provider, networkAttachmentName } = spec.sourceAddresses;
+  if (provider !== 'Multus' || networkAttachmentName === undefined) return undefined;
+  const key = attachmentKey(networkAttachmentName, namespace);
+  const attachment: Attachment | undefined = surroundings.attachment(key);
+  const needs = { spec, given: givenAddressesOf(pod) };
+  return {
+    attachment: canAskMultus(pod) ? attachmentOffer(key, attachment, needs) : unreadableNetworks,
+    requestsFor: (extra) => (attachment === undefined ? [] : attachmentRequests(attachment, extra, needs)),
+  };
+};
+
 export const admitPod = (request: AdmissionRequest, surroundings: Surroundings, signer: Signer): Admission => {
   const pod = podOf(request);
   const { namespace } = request;
   const budget = winningBudget(surroundings.budgetsIn(namespace), pod.metadata?.labels ?? {});
   if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return allowed;
   if (budget === undefined || budget.spec.updatePolicy.mode === 'Off') return allowed;
+  const offer = offerFor(budget, pod, surroundings);
   const podPlan = podPlanFor({
     budget,
     pod,
     namespaceLabels: definedLabels(surroundings.namespaceLabels(namespace)),
-    observed: surroundings.observedFor(budget),
+    observed: { ...surroundings.observedFor(budget), attachment: offer?.attachment },
     node: surroundings.nodeFactsFor(budget),
     keyId: signer.keyId,
   });
   const annotation = encodeAnnotation(podPlan.section, signer.sign(podPlan.section, namespace));
-  const patch = podPatchFor(pod, { sysctls: podPlan.kubeletSysctls, annotation });
-  const warnings = podWarnings(budget, podPlan);
+  const attachments = offer?.requestsFor(podPlan.section.sourceAddresses.extra) ?? [];
+  const patch = podPatchFor(pod, { sysctls: podPlan.kubeletSysctls, annotation, attachments });
+  const warnings = [...attachmentWarnings(budget, offer?.attachment), ...podWarnings(budget, podPlan)];
   return patch.length === 0 ? { result: 'Allowed', warnings } : { result: 'Patched', patch, warnings };
 };
 
@@ -65,10 +105,11 @@ const refusalFor = (violations: readonly Violation[]): Admission => ({
 });
 
 const budgetWarnings = (budget: ConnectionBudget, surroundings: Surroundings): readonly string[] => {
-  const plan = planFor(demandFor(budget.spec, surroundings.observedFor(budget)), surroundings.nodeFactsFor(budget));
+  const observed = surroundings.observedFor(budget);
+  const plan = planFor(demandFor(budget.spec, observed), surroundings.nodeFactsFor(budget));
   const isOff = budget.spec.updatePolicy.mode === 'Off';
   const namespace = isOff ? [] : namespaceWarnings(budget, surroundings.namespaceLabels(budget.namespace));
-  return [...bindingWarnings(budget, plan), ...namespace];
+  return [...attachmentWarnings(budget, observed.attachment), ...bindingWarnings(budget, plan), ...namespace];
 };
 
 /**

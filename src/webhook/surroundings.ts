@@ -1,3 +1,4 @@
+import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import type { Labels } from '../api/selector.ts';
@@ -11,6 +12,8 @@ export interface Surroundings {
   readonly observedFor: (budget: ConnectionBudget) => Observed;
   /** The smallest of what the nodes that may run its pods offer; undefined where no agent has told yet. */
   readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
+  /** A NetworkAttachmentDefinition by `namespace/name`; undefined: there is none. */
+  readonly attachment: (key: string) => Attachment | undefined;
   /** undefined: not seen yet. */
   readonly namespaceLabels: (namespace: string) => Labels | undefined;
 }

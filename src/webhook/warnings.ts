@@ -1,5 +1,6 @@
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import { enabledLabel } from '../api/names.ts';
+import type { AttachmentOffer } from '../api/demand.ts';
 import type { PodPlan } from '../api/plan-section.ts';
 import type { Labels } from '../api/selector.ts';
 import type { Plan } from '../planner/plan.ts';
@@ -19,6 +20,15 @@ export const bindingWarnings = ({ name }: ConnectionBudget, plan: Plan): readonl
     `ConnectionBudget ${name}: ${limit}${where} binds: ${grouped(needed)} ${unit} needed, ${grouped(capacity ?? 0)} there${outcome}`,
   ];
 };
+
+/** Why an attachment gives nothing. */
+export const attachmentWarnings = (
+  { name }: ConnectionBudget,
+  attachment: AttachmentOffer | undefined,
+): readonly string[] =>
+  attachment?.refusal === undefined
+    ? []
+    : [`ConnectionBudget ${name}: ${attachment.refusal.message}; pods start without extra addresses`];
 
 export const podWarnings = (budget: ConnectionBudget, podPlan: PodPlan): readonly string[] => [
   ...podPlan.missingContainers.map(

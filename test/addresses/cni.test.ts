@@ -127,9 +127,9 @@ test('the configuration is the first by name of those that a runtime reads', () 
   expect(networkFileOf(['README'])).toBeUndefined();
 });
 
-describe('what an IPAM plugin says', () => {
-  const result = (...ips: readonly object[]): string => JSON.stringify({ cniVersion: '1.0.0', ips });
+const result = (...ips: readonly object[]): string => JSON.stringify({ cniVersion: '1.0.0', ips });
 
+describe('what an IPAM plugin says', () => {
   test.each([
     [
       '0.3.1',

@@ -48,11 +48,13 @@ describe('further addresses of a pod', () => {
     const leases = await leaseIn(network, 3, pod.path);
 
     expect(leases).toMatchObject({ attachment, interfaceName: 'eth0', primaries, addresses, count: 3 });
-    expect(await network.provider.held()).toMatchObject([{ sandboxId: 'sandbox-1', primaries, addresses, count: 3 }]);
+    expect(await network.provider.held([], signal)).toMatchObject([
+      { sandboxId: 'sandbox-1', primaries, addresses, count: 3 },
+    ]);
     expect(network.stored()).toEqual([...before, ...addresses].toSorted());
     await network.provider.release('sandbox-1', signal);
     expect(network.stored()).toEqual(before);
-    expect(await network.provider.held()).toEqual([]);
+    expect(await network.provider.held([], signal)).toEqual([]);
   });
 
   test('are completed where some are held already', async () => {
@@ -98,7 +100,7 @@ describe('further addresses of a pod', () => {
     await leaseIn(network, 2, pod.path);
     await network.provider.lease({ sandboxId: 'sandbox-2', netnsPath: other.path }, 1, signal);
     await network.provider.release('sandbox-1', signal);
-    expect(await network.provider.held()).toMatchObject([{ sandboxId: 'sandbox-2', count: 1 }]);
+    expect(await network.provider.held([], signal)).toMatchObject([{ sandboxId: 'sandbox-2', count: 1 }]);
     expect(network.stored()).toHaveLength(3);
   });
 });
@@ -144,7 +146,7 @@ describe('a network that cannot be asked', () => {
   test('is refused without any configuration', async () => {
     using network = await makePodNetwork(bridged);
     rmSync(join(network.configurationFolder, '10-pods.conflist'));
-    expect(await faultOf(network.provider.held())).toMatchObject({ kind: 'NetworkUnknown' });
+    expect(await faultOf(network.provider.held([], signal))).toMatchObject({ kind: 'NetworkUnknown' });
   });
 });
 
@@ -164,6 +166,6 @@ test('hostile files of a store are no leases', async () => {
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(store, name), content);
   mkdirSync(join(store, '10.99.0.56'));
-  expect(await network.provider.held()).toEqual([]);
+  expect(await network.provider.held([], signal)).toEqual([]);
   expect(await leaseIn(network, 1, pod.path)).toMatchObject({ count: 1 });
 });

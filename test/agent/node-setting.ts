@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { attachedProvider } from '../../src/addresses/attached.ts';
 import { podNetworkProvider } from '../../src/addresses/pod-network.ts';
 import type { AddressProvider } from '../../src/addresses/provider.ts';
 import { AddressFiles } from '../../src/agent/address-file.ts';
@@ -11,6 +12,7 @@ import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
+import { readAddresses } from '../../src/agent/dress.ts';
 import { giveBackLost } from '../../src/agent/look-after-addresses.ts';
 import { LateBefore } from '../../src/agent/late-before.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
@@ -73,7 +75,10 @@ export async function setNode(
     caps,
     facts: () => facts,
     nodeNetnsPath: () => nodeNetnsPath,
-    addresses,
+    addresses: {
+      PodNetwork: addresses,
+      Multus: attachedProvider({ addressesOf: (path, until) => readAddresses(worker, path, until) }),
+    },
     addressFiles: new AddressFiles(join(directory, 'addresses')),
     spread: new PodSpread({ setting: spread, worker, nodeNetnsPath: () => nodeNetnsPath }),
   };

@@ -240,6 +240,21 @@ describe('an agent that was away', () => {
     expect(network.stored()).toEqual([]);
   });
 
+  test('gives back what a reboot has left, though the runtime still lists the sandbox', async () => {
+    using network = await makePodNetwork(bridged);
+    using node = await nodeOn(network);
+    await using stage = await Stage.play(node.handlers);
+    {
+      using netns = makeNetworkNamespace();
+      network.join('sandbox-1', netns);
+      await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, netns, further(2)) });
+    }
+    old(network);
+    expect(network.stored()).toHaveLength(3);
+    expect(await node.giveBackLost()).toBe(1);
+    expect(network.stored()).toEqual(['10.99.0.2']);
+  });
+
   test('says of a pod that started meanwhile how many addresses it lacks', async () => {
     using network = await makePodNetwork(bridged);
     using netns = makeNetworkNamespace();

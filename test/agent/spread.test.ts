@@ -26,7 +26,7 @@ import { containerOf, type NodeSetting, setNode, signedPod } from './node-settin
 
 const [port] = peerPorts;
 const ports: Partial<PlanSection> = {
-  sourceAddresses: { provider: 'None', extra: 0, spread: 'Transparent', ports: 'Spread' },
+  portSelection: 'Spread',
   sysctls: {},
 };
 

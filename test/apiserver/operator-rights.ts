@@ -22,6 +22,7 @@ const clusterRules: readonly Rule[] = [
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: watching },
   { apiGroups: [own], resources: ['connectionbudgets', 'connectionnodes'], verbs: watching },
   { apiGroups: [own], resources: ['connectionbudgets/status'], verbs: ['patch'] },
+  { apiGroups: ['k8s.cni.cncf.io'], resources: ['network-attachment-definitions'], verbs: watching },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create'] },
   {
     apiGroups: ['admissionregistration.k8s.io'],

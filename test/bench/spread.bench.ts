@@ -86,10 +86,11 @@ interface Filling {
 /** Opens until the kernel says no; the moments when each tenth of `total` was open, in milliseconds. */
 const fill = async ({ addresses, range, isSpread }: Filling) => {
   const pod = { hostNetwork: false, declaredPorts: [], portRange: range, kubeletReservesPorts: true };
+  const extraAddresses = { ...demand().extraAddresses, maximumExtra: addresses - 1 };
   const flow = outbound({ connections: 1_000_000, portSelection: 'Kernel' });
-  const planned = stateOf(demand({ pod, maximumExtraAddresses: addresses - 1, outbound: [flow] }), 4_000_000);
+  const planned = stateOf(demand({ pod, extraAddresses, outbound: [flow] }), 4_000_000);
   // Without us four addresses are worth one to a program that binds nothing.
-  const state = { ...planned, spreading: { chooses: 'Tuples', spread: 'Transparent' } as const };
+  const state = { ...planned, spreading: { chooses: 'Tuples' } as const };
   await using bench = await startBench(state);
   using spreader = await openTestSpreader();
   const [cookie] = await createNamespaceWorker({ signal }).run(bench.podPath, [{ operation: 'ReadNetnsCookie' }]);

@@ -39,6 +39,7 @@ const startOurs = async ({ server }: CertificateSet): Promise<number> => {
         observedFor: () => nothingObserved('messaging'),
         nodeFactsFor: () => undefined,
         namespaceLabels: () => ({}),
+        attachment: () => undefined,
       },
       signer: () => signer,
       logger: createLogger({ level: 'error', name: 'bench' }),

@@ -92,8 +92,11 @@ const installManifests = async ({ cluster, image }: Installation, { signal }: Pr
   }
 };
 
+/** An emulated node on a loaded machine takes minutes to start its agent. */
+const rolloutTimeout = '300s';
+
 const rolledOut = async (cluster: Cluster, { signal }: Progress): Promise<void> => {
-  const rollout = ['rollout', 'status', '--namespace', namespace, '--timeout=120s'];
+  const rollout = ['rollout', 'status', '--namespace', namespace, `--timeout=${rolloutTimeout}`];
   await kubectl(cluster, [...rollout, 'deployment', '--selector=app.kubernetes.io/component=controller'], { signal });
   await kubectl(cluster, [...rollout, 'daemonset', '--selector=app.kubernetes.io/component=agent'], { signal });
 };

@@ -27,6 +27,8 @@ const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod 
   isLeftAlone: false,
   observed: podOf().observed,
   ownSysctls: new Map(),
+  givenAddresses: [],
+  attachedAddresses: 0,
   carried: undefined,
   ...change,
 });
@@ -45,6 +47,7 @@ const clusterOf = (change: Partial<Cluster> = {}): Cluster => ({
   podsIn: () => [],
   service: () => undefined,
   slicesOf: () => [],
+  attachment: () => undefined,
   namespaceLabels: () => ({}),
   connectionNode: () => undefined,
   connectionNodeNames: () => [],

@@ -63,6 +63,7 @@ export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
     memoryLimitBytes: new Map(),
   },
   ownSysctls: new Map(),
+  attachedAddresses: 0,
   carried: undefined,
   report: undefined,
   hasAgent: true,

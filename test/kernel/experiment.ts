@@ -4,7 +4,7 @@ import { type PhaseResult, runPhase } from '../../src/prove/phase-run.ts';
 import { predictionFor, type Reach } from '../../src/prove/prediction.ts';
 import type { ProofState } from '../../src/prove/proof-state.ts';
 import { reachFor } from '../../src/prove/proof.ts';
-import { openProofSpreader, spreadingFor, type SourceSpread } from '../../src/prove/proof-spread.ts';
+import { openProofSpreader, spreadingFor } from '../../src/prove/proof-spread.ts';
 import { topologyFor } from '../../src/prove/topology.ts';
 import { ensureSpreadObject } from '../cluster/lab/spread-object.ts';
 
@@ -32,14 +32,11 @@ export const stateOf = (demand: Demand, nofile = 1024): ProofState => {
 };
 
 /** The same where we spread what the pod's program opens. Throws where this machine cannot. */
-export const spreadExperiment = async (
-  demand: Demand,
-  spread: SourceSpread = 'Transparent',
-): Promise<Experiment & { readonly note: string | undefined }> => {
+export const spreadExperiment = async (demand: Demand): Promise<Experiment & { readonly note: string | undefined }> => {
   const signal = AbortSignal.timeout(60_000);
   const objectPath = await ensureSpreadObject({ signal, onProgress: () => undefined });
   const planned = stateOf(demand, 1_000_000);
-  const spreading = spreadingFor(demand, planned.plan, spread);
+  const spreading = spreadingFor(demand, planned.plan);
   using proof = openProofSpreader(spreading, objectPath);
   const state = { ...planned, spreading: proof.spreader && spreading };
   const topology = topologyFor(state);

@@ -15,7 +15,8 @@ const smallPod: fc.Arbitrary<Demand> = fc
     binding: fc.constantFrom('Late', 'Early', 'Explicit'),
     destinationAddresses: fc.integer({ min: 1, max: 3 }),
     destinationPorts: fc.integer({ min: 1, max: 2 }),
-    maximumExtraAddresses: fc.integer({ min: 0, max: 2 }),
+    maximumExtra: fc.integer({ min: 0, max: 2 }),
+    spread: fc.constantFrom('Transparent', 'Application'),
     processes: fc.integer({ min: 1, max: 2 }),
     descriptorsPerConnection: fc.integer({ min: 1, max: 2 }),
     clientAddresses: fc.integer({ min: 1, max: 3 }),
@@ -28,7 +29,7 @@ const smallPod: fc.Arbitrary<Demand> = fc
     return demand({
       containers: [container({ reservedDescriptors: 50, processes, descriptorsPerConnection })],
       pod: { hostNetwork: false, declaredPorts: [], portRange, kubeletReservesPorts: true },
-      maximumExtraAddresses: drawn.maximumExtraAddresses,
+      extraAddresses: { maximumExtra: drawn.maximumExtra, spread: drawn.spread, ownCounts: true },
       inbound: [inbound({ connections: drawn.accepts, clients })],
       outbound: [outbound({ connections: drawn.opens, binding, destinationAddresses, destinationPorts })],
     });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Demand } from '../../src/planner/demand.ts';
-import { demand, inbound, outbound } from '../planner/demands.ts';
+import { demand, extra, inbound, outbound } from '../planner/demands.ts';
 import { experiment, hundredPorts } from './experiment.ts';
 
 const pod = (changes: Partial<Demand['pod']> = {}): Demand['pod'] => ({
@@ -52,7 +52,7 @@ describe('a pod with a hundred ports', () => {
       fact: 'has m · k · P with 3 source addresses and 2 destinations, bound late',
       base: demand({
         pod: pod(),
-        maximumExtraAddresses: 2,
+        ...extra(2),
         outbound: [outbound({ connections: 700, destinationAddresses: 2 })],
       }),
       expected: { reached: 3 * 2 * 100, stoppedBy: portsRunOut },
@@ -61,7 +61,7 @@ describe('a pod with a hundred ports', () => {
       fact: 'has m · P, whatever the number of destinations, bound early',
       base: demand({
         pod: pod(),
-        maximumExtraAddresses: 2,
+        ...extra(2, { spread: 'Application' }),
         outbound: [outbound({ connections: 700, binding: 'Early', destinationAddresses: 4 })],
       }),
       expected: { reached: 3 * 100, stoppedBy: portsRunOutAtBind },

@@ -1,17 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import type { Demand, OutboundFlow } from '../../src/planner/demand.ts';
+import type { Demand, OutboundFlow, PortRange } from '../../src/planner/demand.ts';
 import { defaultPortRange } from '../../src/planner/kernel.ts';
 import { openProofSpreader, spreadingFor } from '../../src/prove/proof-spread.ts';
 import { topologyFor } from '../../src/prove/topology.ts';
 import { demand, outbound } from '../planner/demands.ts';
 import { hundredPorts, spreadExperiment, stateOf } from './experiment.ts';
 
+interface Setting {
+  readonly portRange?: PortRange;
+  readonly spread?: 'Transparent' | 'Application';
+}
+
 const portsRunOut = { stage: 'Socket', limit: 'net.ipv4.ip_local_port_range', errno: 99 };
 
-const podWith = (flow: Partial<OutboundFlow>, portRange = hundredPorts): Demand =>
+const podWith = (
+  flow: Partial<OutboundFlow>,
+  { portRange = hundredPorts, spread = 'Transparent' }: Setting = {},
+): Demand =>
   demand({
     pod: { hostNetwork: false, declaredPorts: [], portRange, kubeletReservesPorts: true },
-    maximumExtraAddresses: 3,
+    extraAddresses: { ...demand().extraAddresses, maximumExtra: 3, spread },
     outbound: [outbound({ connections: 150_000, ...flow })],
   });
 
@@ -27,21 +35,23 @@ describe('a program of a proof that binds nothing', () => {
   });
 
   it('has 4 × 28,232 with four addresses and the default range', async () => {
-    const { predicted, seen } = await spreadExperiment(podWith({ portSelection: 'Spread' }, defaultPortRange));
+    const { predicted, seen } = await spreadExperiment(
+      podWith({ portSelection: 'Spread' }, { portRange: defaultPortRange }),
+    );
     expect(seen).toEqual({ reached: 4 * 28_232, stoppedBy: portsRunOut });
     expect(predicted).toEqual(seen);
   });
 
   it('is spread by itself where it binds to its addresses', () => {
-    const pod = podWith({ portSelection: 'Kernel' });
-    expect(spreadingFor(pod, stateOf(pod).plan, 'Application')).toBeUndefined();
+    const pod = podWith({ portSelection: 'Kernel' }, { spread: 'Application' });
+    expect(spreadingFor(pod, stateOf(pod).plan)).toBeUndefined();
   });
 });
 
 describe('where nothing can be loaded', () => {
   it('the program chooses for itself, and the proof says why', () => {
     const state = stateOf(podWith({ portSelection: 'Spread' }));
-    const spreading = spreadingFor(state.demand, state.plan, 'Transparent');
+    const spreading = spreadingFor(state.demand, state.plan);
     using proof = openProofSpreader(spreading, '/nowhere/spread.bpf.o');
     expect(proof.spreader).toBeUndefined();
     expect(proof.note).toContain('cannot open the eBPF object /nowhere/spread.bpf.o: ENOENT');
@@ -52,7 +62,7 @@ describe('where nothing can be loaded', () => {
 
   it('a plan that spreads nothing says nothing', () => {
     const pod = demand({ outbound: [outbound({ connections: 10, portSelection: 'Kernel' })] });
-    const spreading = spreadingFor(pod, stateOf(pod).plan, 'Transparent');
+    const spreading = spreadingFor(pod, stateOf(pod).plan);
     using proof = openProofSpreader(spreading, undefined);
     expect({ spreading, note: proof.note }).toEqual({ spreading: undefined, note: undefined });
   });

@@ -65,13 +65,13 @@ describe('addresses of an interface', () => {
     const remove = { operation: 'RemoveAddresses', ...eth0, ips } as const;
     expect(await visit(pod, add)).toEqual({ ok: true, value: ips });
     expect(await visit(pod, add)).toEqual({ ok: true, value: [] });
-    const listed = await visit(pod, { operation: 'ListAddresses', ...eth0 });
+    const listed = await visit(pod, { operation: 'ListAddresses' });
     expect(listed).toMatchObject({
       ok: true,
       value: expect.arrayContaining([
-        { ip: '10.99.0.2', prefixLength: 24, isDuplicate: false },
-        { ip: '10.99.0.10', prefixLength: 32, isDuplicate: false },
-        { ip: 'fd99::10', prefixLength: 128, isDuplicate: false },
+        { ...eth0, ip: '10.99.0.2', prefixLength: 24, isDuplicate: false },
+        { ...eth0, ip: '10.99.0.10', prefixLength: 32, isDuplicate: false },
+        { ...eth0, ip: 'fd99::10', prefixLength: 128, isDuplicate: false },
       ]),
     });
     expect(await visit(pod, remove)).toEqual({ ok: true, value: ips });

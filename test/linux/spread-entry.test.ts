@@ -20,8 +20,8 @@ const pod = (changes: Partial<SpreadPod> = {}): SpreadPod => ({
 
 describe('the ports that the kernel keeps for its own choice', () => {
   it.each([
-    { ports: 28_232, kept: 882 }, // ⌊28,232 ÷ 32⌋
-    { ports: 64_512, kept: 1024 }, // at most
+    { ports: 28_232, kept: 441 }, // ⌊28,232 ÷ 64⌋
+    { ports: 64_512, kept: 512 }, // at most
     { ports: 1000, kept: 64 }, // at least
     { ports: 100, kept: 50 }, // never more than half
     { ports: 1, kept: 0 },
@@ -32,7 +32,7 @@ describe('the ports that the kernel keeps for its own choice', () => {
 
 describe('the walk', () => {
   it.each([
-    { fact: 'ends below what the kernel keeps', changes: {}, walk: { low: 32_768, ports: 28_232 - 882 } },
+    { fact: 'ends below what the kernel keeps', changes: {}, walk: { low: 32_768, ports: 28_232 - 441 } },
     { fact: 'keeps as many as it is told', changes: { keptPorts: 32 }, walk: { low: 32_768, ports: 28_200 } },
     {
       fact: 'keeps ports that can be used, not reserved ones',

@@ -1,4 +1,4 @@
-import type { ContainerDemand, Demand, InboundFlow, OutboundFlow } from '../../src/planner/demand.ts';
+import type { AddressDemand, ContainerDemand, Demand, InboundFlow, OutboundFlow } from '../../src/planner/demand.ts';
 
 /** Small demands to vary in tests: one container, headroom 0, nothing on the path. */
 
@@ -39,6 +39,7 @@ export const outbound = (changes: Partial<OutboundFlow> = {}): OutboundFlow => (
   portSelection: 'Program',
   destinationAddresses: 1,
   destinationPorts: 1,
+  families: [],
   targets: [],
   largestSharePercent: undefined,
   maxConnectionsPerAddress: undefined,
@@ -55,8 +56,13 @@ export const demand = (changes: Partial<Demand> = {}): Demand => ({
   queuedReceiveBytes: 0,
   queuedSendBytes: 0,
   headroomPercent: 0,
-  maximumExtraAddresses: 0,
+  extraAddresses: { maximumExtra: 0, spread: 'Transparent', ownCounts: true },
   pod: { hostNetwork: false, declaredPorts: [], portRange: undefined, kubeletReservesPorts: true },
   assumptions: [],
   ...changes,
+});
+
+/** So many extra addresses at most, spread by us. */
+export const extra = (maximumExtra: number, changes: Partial<AddressDemand> = {}): Partial<Demand> => ({
+  extraAddresses: { maximumExtra, spread: 'Transparent', ownCounts: true, ...changes },
 });

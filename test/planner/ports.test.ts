@@ -226,34 +226,6 @@ describe('who binds', () => {
   });
 });
 
-describe('extra source addresses', () => {
-  it.each([
-    { connections: 100_000, addresses: 2 }, // 95 % of 2 × 64,512 is 122,572
-    { connections: 200_000, addresses: 4 }, // 3 × 61,286 = 183,859 < 200,000
-    { connections: 400_000, addresses: 4 }, // all that are allowed, and it binds
-  ])('$connections connections to one target get $addresses addresses', ({ connections, addresses }) => {
-    const result = planned({ connections }, { maximumExtraAddresses: 3 });
-    expect(result.sourceAddresses).toEqual({ total: addresses, extra: addresses - 1 });
-  });
-
-  it('are not planned behind a translator, where they do not help', () => {
-    const path = [
-      {
-        type: 'NAT',
-        name: 'gw',
-        addresses: 10,
-        portsPerAddress: 55_000,
-        sharedBy: 'Cluster',
-        lingerSeconds: 0,
-        idleTimeoutSeconds: undefined,
-      },
-    ] as const;
-    const result = planned({ connections: 100_000, path }, { maximumExtraAddresses: 3 });
-    expect(result.sourceAddresses.extra).toBe(0);
-    expect(result.feasible).toBe(false);
-  });
-});
-
 describe('TIME_WAIT', () => {
   it('counts against the ports when the pod closes first', () => {
     const result = planned({ connections: 1000, closesPerSecond: 100 });

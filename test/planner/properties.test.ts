@@ -38,7 +38,7 @@ const outboundFlow: fc.Arbitrary<OutboundFlow> = fc
     closedBy: fc.constantFrom('Pod', 'Peer'),
     path,
     binding: fc.constantFrom('Late', 'Early', 'Explicit'),
-    portSelection: fc.constantFrom('Kernel', 'Program'),
+    portSelection: fc.constantFrom('Kernel', 'Program', 'Spread'),
     destinationAddresses: fc.integer({ min: 1, max: 20 }),
     destinationPorts: fc.integer({ min: 1, max: 3 }),
     largestSharePercent: fc.option(fc.integer({ min: 1, max: 100 }), { nil: undefined }),
@@ -65,7 +65,11 @@ const around = fc.record({
     podsPerNode: fc.integer({ min: 1, max: 5 }),
     surgePercent: fc.integer({ min: 0, max: 100 }),
   }),
-  maximumExtraAddresses: fc.integer({ min: 0, max: 8 }),
+  extraAddresses: fc.record({
+    maximumExtra: fc.integer({ min: 0, max: 8 }),
+    spread: fc.constantFrom('Transparent', 'Application'),
+    ownCounts: fc.boolean(),
+  }),
 });
 
 const oneFlow: fc.Arbitrary<Demand> = fc.oneof(

@@ -21,6 +21,7 @@ const surroundings = (budgets = [parsedBudget()]): Surroundings => ({
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => ({ 'connectionbudget.io/enabled': 'true' }),
+  attachment: () => undefined,
 });
 
 const request = (object: unknown, rest: Partial<AdmissionRequest> = {}): AdmissionRequest => ({

@@ -26,6 +26,7 @@ const working: Surroundings = {
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => undefined,
+  attachment: () => undefined,
 };
 const failing: Surroundings = {
   ...working,

@@ -55,14 +55,14 @@ const addressBytes = 16;
 const statisticsBytes = 24;
 
 const smallestKept = 64;
-const largestKept = 1024;
+const largestKept = 512;
 
 /**
- * A thirty-second of the ports, at least 64 and at most 1,024, and never more than half: 28,232 → 882. Sockets that our walk
+ * A sixty-fourth of the ports, at least 64 and at most 512, and never more than half: 28,232 → 441. Sockets that our walk
  * leaves alone (bound to an address, link-local) get their ports there, for a port of the walk is lost to the kernel.
  */
 export function keptPortsFor(ports: number): number {
-  const kept = Math.max(smallestKept, Math.min(largestKept, Math.floor(ports / 32)));
+  const kept = Math.max(smallestKept, Math.min(largestKept, Math.floor(ports / 64)));
   return Math.min(kept, Math.floor(ports / 2));
 }
 
