@@ -3,7 +3,8 @@ import { encodeAnnotation, type PlanSection, signedBytes } from '../../src/api/p
 
 export const namespace = 'messaging';
 
-export const sectionOf = (change: Partial<PlanSection> = {}): PlanSection => ({
+/** Keys in the order of the schema, for the bytes are signed. */
+export const sectionOf = ({ portSelection, ...change }: Partial<PlanSection> = {}): PlanSection => ({
   version: 1,
   keyId: 'key-1',
   budget: { name: 'gateway', uid: 'budget-uid', generation: 3 },
@@ -12,6 +13,7 @@ export const sectionOf = (change: Partial<PlanSection> = {}): PlanSection => ({
   portRange: { low: 32768, high: 60999 },
   reservedPorts: [],
   sourceAddresses: { provider: 'None', extra: 0, spread: 'Transparent' },
+  ...(portSelection === undefined ? {} : { portSelection }),
   flows: [{ name: 'mqtt', direction: 'Inbound', port: 1883, targets: [] }],
   ...change,
 });
