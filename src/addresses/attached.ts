@@ -15,8 +15,8 @@ interface AttachedAddress {
   readonly ip: string;
 }
 
-/** The interface of a pod's first network has this name with every runtime (defaultIfName in containerd, also in CRI-O). */
-const ownInterface = 'eth0';
+/** As the webhook names the interfaces that it asks for (network-annotation.ts); a pod may have others of its user's. */
+const askedFor = /^cb\d+$/;
 
 export function attachedProvider({ addressesOf }: AttachedSetting): AddressProvider {
   const find = async (pod: PodSandboxRef, signal: AbortSignal): Promise<Leases> =>
@@ -33,12 +33,15 @@ export function attachedProvider({ addressesOf }: AttachedSetting): AddressProvi
   };
 }
 
+/**
+ * The pod's own address is none of them: what is reached over an attachment need not find a way back to it
+ * (docs/decisions/0028-addresses-before-a-translator.md).
+ */
 function attachedOf(sandboxId: string, all: readonly AttachedAddress[]): Leases {
-  const ipsOf = (isOwn: boolean): readonly string[] =>
-    all.filter(({ interfaceName }) => (interfaceName === ownInterface) === isOwn).map(({ ip }) => ip);
-  const addresses = ipsOf(false);
+  const asked = all.filter(({ interfaceName }) => askedFor.test(interfaceName));
+  const addresses = asked.map(({ ip }) => ip);
   const perFamily = Map.groupBy(addresses, isIP);
   const count = Math.min(addresses.length, ...[...perFamily.values()].map(({ length }) => length));
-  const primaries = ipsOf(true);
-  return { sandboxId, interfaceName: ownInterface, attachment: 'Present', primaries, addresses, count, takenAtMs: 0 };
+  const interfaceName = asked[0]?.interfaceName ?? '';
+  return { sandboxId, interfaceName, attachment: 'Present', primaries: [], addresses, count, takenAtMs: 0 };
 }

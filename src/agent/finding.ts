@@ -2,7 +2,7 @@ import type { Rlimit } from '../linux/libc.ts';
 
 /** What a pod does not have as planned, with both numbers. */
 export interface Finding {
-  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable' | 'AddressesNotAvailable' | 'SpreadNotAvailable';
+  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable' | 'AddressesMissing' | 'SpreadNotAvailable';
   readonly message: string;
 }
 
@@ -33,7 +33,7 @@ export const sysctlFinding = (name: string, planned: string, why: string): Findi
 });
 
 export const addressFinding = (planned: number, why: string): Finding => ({
-  kind: 'AddressesNotAvailable',
+  kind: 'AddressesMissing',
   message: `${digits.format(planned)} further source ${planned === 1 ? 'address' : 'addresses'} planned; ${why}`,
 });
 

@@ -106,6 +106,6 @@ function missing(pod: PlannedPod, has: number, { fault }: Seen): AddressOutcome[
   if (pod.addresses.findings.length > 0) return pod.addresses.findings;
   const wanted = furtherAddressesOf(pod);
   if (pod.netnsPath === undefined) return [addressFinding(wanted, onNodeNetwork)];
-  const why = `${wanted - has} of them are missing: the pod started while no agent served its node`;
+  const why = `${wanted - has} of them are missing: when the pod started, no agent was there that knew its plan`;
   return [addressFinding(wanted, fault?.message ?? why)];
 }

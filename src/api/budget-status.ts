@@ -44,6 +44,13 @@ const planSummary = z.object({
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['name'],
     }),
+  sourceAddresses: z
+    .object({
+      total: countOrZero('Source addresses that are in use to one target.'),
+      extra: countOrZero('Of these, those that a pod is given beside its own; of each family.'),
+    })
+    .optional()
+    .meta({ description: 'Source addresses of a pod, in addresses.' }),
   kernelMemoryBytes: countOrZero('Kernel memory that the sockets of a pod cost its node, in bytes.'),
   chargedMemoryBytes: countOrZero('Memory that counts against the limit of the pod, in bytes.'),
 });

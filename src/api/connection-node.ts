@@ -32,7 +32,7 @@ export const podReasons = [
   'SignatureInvalid',
   'LimitNotSettable',
   'SysctlNotSettable',
-  'AddressesNotAvailable',
+  'AddressesMissing',
   'SpreadNotAvailable',
   'Pending',
   'Gone',

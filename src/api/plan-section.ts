@@ -78,8 +78,8 @@ export const planSectionFor = ({ budget, plan, keyId, pod }: SectionInput): Plan
       provider: spec.sourceAddresses.provider,
       extra: plan.sourceAddresses.extra,
       spread: spec.sourceAddresses.spread,
+      ...(isSpread && pod?.hostNetwork !== true ? { ports: 'Spread' as const } : {}),
     },
-    ...(isSpread && pod?.hostNetwork !== true ? { portSelection: 'Spread' } : {}),
     flows: flowsFor(spec, namespace),
   });
 };

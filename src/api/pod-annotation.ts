@@ -25,9 +25,9 @@ const planSection = z.strictObject({
     provider: z.enum(['None', 'PodNetwork', 'Multus']),
     extra: z.int().min(0).max(32),
     spread: z.enum(['Transparent', 'Application']),
+    /** Who picks the ports; absent: the kernel, or the program. */
+    ports: z.literal('Spread').optional(),
   }),
-  /** Spread: the agent picks the port too, at connect(). Absent: it does not; what older versions signed stays as it is. */
-  portSelection: z.literal('Spread').optional(),
   flows: z
     .array(
       z.strictObject({
@@ -53,7 +53,7 @@ export const encodeAnnotation = (section: PlanSection, signature: Buffer): strin
 /** What the agent applies of a plan: limits and sysctls. */
 export type AppliedSection = Pick<
   PlanSection,
-  'containers' | 'sysctls' | 'portRange' | 'reservedPorts' | 'sourceAddresses' | 'portSelection'
+  'containers' | 'sysctls' | 'portRange' | 'reservedPorts' | 'sourceAddresses'
 >;
 
 export const appliedOf = ({
@@ -62,15 +62,7 @@ export const appliedOf = ({
   portRange,
   reservedPorts,
   sourceAddresses,
-  portSelection,
-}: PlanSection): AppliedSection => ({
-  containers,
-  sysctls,
-  portRange,
-  reservedPorts,
-  sourceAddresses,
-  ...(portSelection === undefined ? {} : { portSelection }),
-});
+}: PlanSection): AppliedSection => ({ containers, sysctls, portRange, reservedPorts, sourceAddresses });
 
 /**
  * What the agent applies of a plan, hashed. Two budgets' generations with an equal hash need no new
@@ -82,17 +74,9 @@ export const sectionHash = ({
   portRange,
   reservedPorts,
   sourceAddresses,
-  portSelection,
 }: PlanSection): string => {
   const ordered = Object.entries(sysctls).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const applied = JSON.stringify([
-    containers,
-    ordered,
-    portRange,
-    reservedPorts,
-    sourceAddresses,
-    ...(portSelection === undefined ? [] : [portSelection]),
-  ]);
+  const applied = JSON.stringify([containers, ordered, portRange, reservedPorts, sourceAddresses]);
   return createHash('sha256').update(applied).digest('hex').slice(0, 16);
 };
 
@@ -129,7 +113,7 @@ const limitsCover = (carried: AppliedSection['containers'], planned: AppliedSect
  */
 export const covers = (carried: AppliedSection, planned: AppliedSection): boolean => {
   const names = new Set([...Object.keys(carried.sysctls), ...Object.keys(planned.sysctls)]);
-  const { provider, extra, spread } = planned.sourceAddresses;
+  const { provider, extra, spread, ports } = planned.sourceAddresses;
   return (
     limitsCover(carried.containers, planned.containers) &&
     [...names].every((name) => sysctlCovers(name, carried.sysctls[name], planned.sysctls[name])) &&
@@ -139,7 +123,7 @@ export const covers = (carried: AppliedSection, planned: AppliedSection): boolea
     carried.sourceAddresses.provider === provider &&
     carried.sourceAddresses.extra >= extra &&
     carried.sourceAddresses.spread === spread &&
-    carried.portSelection === planned.portSelection
+    (ports === undefined || carried.sourceAddresses.ports === ports)
   );
 };
 

@@ -28,6 +28,13 @@ const bindingLines = ({ demand, plan }: PlannedBudget): readonly string[] => {
   return ['', `Binds:  ${message}`, `Remedy: ${remedy}`];
 };
 
+const addressLines = ({ sourceAddresses: { extra, total } }: PlannedBudget['plan']): readonly string[] =>
+  extra === 0
+    ? []
+    : [
+        `  ${numberText(extra)} extra source ${extra === 1 ? 'address' : 'addresses'}, ${numberText(total)} in use to each target`,
+      ];
+
 const podLines = ({ plan }: PlannedBudget): readonly string[] => [
   '',
   'The pod gets',
@@ -36,6 +43,7 @@ const podLines = ({ plan }: PlannedBudget): readonly string[] => [
       `  RLIMIT_NOFILE ${numberText(descriptors.soft)} soft, ${numberText(descriptors.hard)} hard in each of ${numberText(processes)} ${processes === 1 ? 'process' : 'processes'} of container ${name === '' ? '(the first)' : name}`,
   ),
   ...plan.sysctls.map(({ name, value, setBy }) => `  ${name} = ${value}   (set by the ${setBy.toLowerCase()})`),
+  ...addressLines(plan),
   `  ${bytesText(plan.kernelMemoryBytes)} of kernel memory for its sockets; ${bytesText(plan.chargedMemoryBytes)} count against its memory limit`,
   '',
   'Its nodes must offer at least',

@@ -14,7 +14,7 @@ const exceptions = ({ untouchable }: Situation, states: readonly PodState[]): st
   const sentences = [
     ...(onHost.length === 0
       ? []
-      : [`${namesOf(onHost)}: the network is the node's, so limits are set and sysctls are not.`]),
+      : [`${namesOf(onHost)}: the network is the node's, so limits are set, sysctls and addresses are not.`]),
     ...(untouchable === 0 ? [] : [`${counted(untouchable, 'Windows or static pod')} that match are left alone.`]),
   ];
   return sentences.map((sentence) => ` ${sentence}`).join('');
@@ -74,8 +74,8 @@ const failureReasons = [
     what: ' not be given what is planned',
   },
   {
-    reason: 'AddressesNotAvailable',
-    of: ['AddressesNotAvailable'],
+    reason: 'AddressesMissing',
+    of: ['AddressesMissing'],
     one: 'runs',
     many: 'run',
     what: ' without the planned source addresses',
@@ -91,12 +91,12 @@ const failureReasons = [
 
 /** A pod whose node has too few addresses left does not start: no running pod tells of it, only its agent. */
 const waitingVerdict = ({ pods }: Situation): Verdict | undefined => {
-  const waiting = pods.filter(({ isRunning, report }) => !isRunning && report?.reason === 'AddressesNotAvailable');
+  const waiting = pods.filter(({ isRunning, report }) => !isRunning && report?.reason === 'AddressesMissing');
   if (waiting.length === 0) return undefined;
   const names = listed(waiting.map(({ name }) => name));
   const first = waiting[0]?.report?.message ?? '';
   const message = `${counted(waiting.length, 'pod')} cannot start without the planned source addresses: ${names}. ${first}`;
-  return { status: 'False', reason: 'AddressesNotAvailable', message };
+  return { status: 'False', reason: 'AddressesMissing', message };
 };
 
 const failureVerdict = (states: readonly PodState[]): Verdict | undefined => {

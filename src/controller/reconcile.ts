@@ -53,6 +53,7 @@ const summaryOf = ({ plan, hash }: Planned): NonNullable<ConnectionBudgetStatus[
     hardDescriptors: descriptors.hard,
   })),
   sysctls: plan.sysctls.map(({ name, value, setBy }) => ({ name, value: shortened(value, longestSysctl), setBy })),
+  sourceAddresses: plan.sourceAddresses,
   kernelMemoryBytes: plan.kernelMemoryBytes,
   chargedMemoryBytes: plan.chargedMemoryBytes,
 });
@@ -83,8 +84,11 @@ const peakOf = (
   return peak < 0 ? {} : { peakConnections: peak };
 };
 
-const needsAgent = ({ section: { containers, sysctls, sourceAddresses, portSelection } }: Planned): boolean =>
-  containers.length > 0 || Object.keys(sysctls).length > 0 || sourceAddresses.extra > 0 || portSelection !== undefined;
+const needsAgent = ({ section: { containers, sysctls, sourceAddresses } }: Planned): boolean =>
+  containers.length > 0 ||
+  Object.keys(sysctls).length > 0 ||
+  sourceAddresses.extra > 0 ||
+  sourceAddresses.ports !== undefined;
 
 const concluded = (
   verdicts: Verdicts,

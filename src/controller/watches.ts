@@ -48,7 +48,7 @@ export interface Watching {
 
 type Watch<Wire extends KubeObject, T> = Pick<
   ListWatchOptions<Wire, T>,
-  'resource' | 'project' | 'handlers' | 'metadataOnly'
+  'resource' | 'project' | 'handlers' | 'metadataOnly' | 'backoff'
 >;
 
 const follow = <Wire extends KubeObject, T>(
@@ -175,7 +175,7 @@ export const watchConnectionNodes = (watching: Watching): WatchCache<ConnectionN
 
 /**
  * A cluster without Multus has no such kind, and an older role of ours may not read it: that is an answer, and is asked for
- * again every half a minute, so that a kind that comes later is followed. Nothing waits for it.
+ * again every few seconds, so that a kind that comes later is followed. Nothing waits for it.
  */
 export const watchAttachments = (watching: Watching): WatchCache<Attachment> => {
   const { options, affected } = watching;
@@ -190,6 +190,7 @@ export const watchAttachments = (watching: Watching): WatchCache<Attachment> => 
     {
       resource: networkAttachments,
       project: projectAttachment,
+      backoff: { baseMs: 1000, maximumMs: 10_000 },
       handlers: { upserted: affected.byAttachment, deleted: affected.byAttachment },
     },
     (report) => {

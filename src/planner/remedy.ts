@@ -1,6 +1,7 @@
 import type { Demand, Translator } from './demand.ts';
 import { amountText, bindingText, numberText } from './explain.ts';
 import type { Limit } from './limit.ts';
+import { isBoundToAddresses, isTranslated } from './tuple-spaces.ts';
 
 /** The cheapest change that would lift a binding limit, with its number. */
 
@@ -54,10 +55,7 @@ const mostExtraAddresses = 32;
 const addressRemedy = (demand: Demand, { needed, capacity = 0, concerns = [] }: Limit): string => {
   const { maximumExtra, ownCounts, spread } = demand.extraAddresses;
   const flows = concerns.flatMap((index) => demand.outbound[index - demand.inbound.length] ?? []);
-  const areBound = flows.every(({ binding, path }) => {
-    const isTranslated = path.some(({ type, portsPerAddress }) => type === 'Sidecar' || portsPerAddress !== undefined);
-    return !isTranslated && (binding === 'Late' || spread === 'Application');
-  });
+  const areBound = flows.every((flow) => isBoundToAddresses(flow, spread) && !isTranslated(flow));
   const perAddress = capacity / Math.max(1, ownCounts ? 1 + maximumExtra : maximumExtra);
   const addresses = Math.ceil(needed / Math.max(1, perAddress));
   const extra = ownCounts ? addresses - 1 : addresses;

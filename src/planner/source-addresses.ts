@@ -1,7 +1,7 @@
-import type { Assumption, Demand, IpFamily } from './demand.ts';
+import type { Assumption, Demand, IpFamily, OutboundFlow } from './demand.ts';
 import type { Limit } from './limit.ts';
 import type { Load, Loads } from './load.ts';
-import type { TupleSpace } from './tuple-spaces.ts';
+import { hasSidecar, isBoundToAddresses, isTranslated, type TupleSpace } from './tuple-spaces.ts';
 
 /** Extra source addresses: how many there may be, where they multiply tuples, and what to say of it. */
 
@@ -28,29 +28,23 @@ export const letThrough = ({ concerns }: TupleSpace, translators: readonly Limit
   return Math.min(sum, ...together.map(({ reachable }) => reachable));
 };
 
-const isTranslated = ({ flow }: Load): boolean =>
-  flow.path.some(({ type, portsPerAddress }) => type !== 'Sidecar' && portsPerAddress !== undefined);
-
-const hasSidecar = ({ flow }: Load): boolean => flow.path.some(({ type }) => type === 'Sidecar');
-
 /** Flows for which extra addresses were asked for and do nothing, with the reason. */
 const ofNoUse = (demand: Demand, loads: Loads, translators: readonly Limit[]): readonly Assumption[] =>
-  loads.outbound.flatMap((load): readonly Assumption[] => {
-    const { flow, index } = load;
-    const bindsItself = flow.binding !== 'Late' && demand.extraAddresses.spread === 'Transparent';
-    if (hasSidecar(load)) return [{ kind: 'AddressesBehindSidecar', subject: flow.name, value: 0 }];
-    if (bindsItself) return [{ kind: 'AddressesNotBound', subject: flow.name, value: 0 }];
+  loads.outbound.flatMap(({ flow, index }): readonly Assumption[] => {
+    if (hasSidecar(flow)) return [{ kind: 'AddressesBehindSidecar', subject: flow.name, value: 0 }];
+    if (!isBoundToAddresses(flow, demand.extraAddresses.spread))
+      return [{ kind: 'AddressesNotBound', subject: flow.name, value: 0 }];
     const binding = translators.find(({ status, concerns }) => status === 'Binding' && concerns?.includes(index));
-    return isTranslated(load) && binding !== undefined
+    return isTranslated(flow) && binding !== undefined
       ? [{ kind: 'AddressesBehindTranslator', subject: flow.name, value: binding.reachable }]
       : [];
   });
 
 /** Which families have known targets; a flow to a Service may have any. */
-export const familiesOf = (loads: readonly Load<Loads['outbound'][number]['flow']>[]): readonly IpFamily[] =>
+const familiesOf = (loads: readonly Load<OutboundFlow>[]): readonly IpFamily[] =>
   (['IPv4', 'IPv6'] as const).filter((family) => loads.some(({ flow }) => flow.families.includes(family)));
 
-export interface ChosenAddresses {
+interface ChosenAddresses {
   readonly addresses: number;
   readonly spaces: readonly TupleSpace[];
   /** As many as the flows to targets of one family need. */
@@ -69,7 +63,7 @@ const perFamily = (demand: Demand, loads: Loads, { neededBy }: ChosenAddresses):
 
 const fills = ({ spaces }: ChosenAddresses): readonly Assumption[] =>
   spaces
-    .filter(({ multipliedByAddresses, fastShare }) => multipliedByAddresses && fastShare < 1)
+    .filter((space) => space.multipliedByAddresses && !space.isTranslated && space.fastShare < 1)
     .map(({ flow, fastShare }) => ({ kind: 'AddressFill', subject: flow, value: Math.round(fastShare * 100) }));
 
 /** What a plan with extra addresses rests on; and where they were asked for in vain, why. */

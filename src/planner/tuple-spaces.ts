@@ -40,17 +40,17 @@ const tuplesPerConnection = (load: Load): number => (load.sockets > 1 ? 2 : 1);
 
 const closedByPod = ({ flow }: Load): boolean => flow.closedBy === 'Pod';
 
-const hasSidecar = ({ flow }: Load): boolean => flow.path.some(({ type }) => type === 'Sidecar');
+export const hasSidecar = ({ path }: OutboundFlow): boolean => path.some(({ type }) => type === 'Sidecar');
 
-const isTranslated = ({ flow }: Load): boolean =>
-  flow.path.some(({ portsPerAddress }) => portsPerAddress !== undefined);
+export const isTranslated = ({ path }: OutboundFlow): boolean =>
+  path.some(({ type, portsPerAddress }) => type !== 'Sidecar' && portsPerAddress !== undefined);
 
 /**
  * 8 addresses and sockets that nobody binds: all connections from the primary (measured). Late: our spreader binds them, or
  * the program. A socket that the program binds itself is left alone by ours; a sidecar knows no addresses.
  */
-const multiplies = (group: readonly Load<OutboundFlow>[], spread: AddressDemand['spread']): boolean =>
-  group.every((load) => !hasSidecar(load) && (load.flow.binding === 'Late' || spread === 'Application'));
+export const isBoundToAddresses = (flow: OutboundFlow, spread: AddressDemand['spread']): boolean =>
+  !hasSidecar(flow) && (flow.binding === 'Late' || spread === 'Application');
 
 const picksPort = ({ portSelection }: OutboundFlow, { hostNetwork }: SpaceContext): OutboundFlow['portSelection'] =>
   portSelection === 'Spread' && hostNetwork ? 'Kernel' : portSelection;
@@ -87,8 +87,8 @@ const spaceOf = (group: readonly Load<OutboundFlow>[], context: SpaceContext): T
         flow.binding === 'Explicit' ? 1 : fastShareFor(picksPort(flow, context), context.node),
       ),
     ),
-    multipliedByAddresses: multiplies(group, spread),
-    isTranslated: group.some(isTranslated),
+    multipliedByAddresses: group.every(({ flow }) => isBoundToAddresses(flow, spread)),
+    isTranslated: group.some(({ flow }) => isTranslated(flow)),
     families: familiesIn(group),
     concerns: group.map(({ index }) => index),
   };
@@ -108,8 +108,8 @@ const earlySpace = (
     kind: 'Early',
     terms: { ...noTerms, connections, declared, rate, declaredRate, seconds: earlySeconds },
     fastShare: 1,
-    multipliedByAddresses: multiplies(loads, spread),
-    isTranslated: loads.some(isTranslated),
+    multipliedByAddresses: loads.every(({ flow }) => isBoundToAddresses(flow, spread)),
+    isTranslated: loads.some(({ flow }) => isTranslated(flow)),
     families,
     concerns: loads.map((load) => load.index),
   };

@@ -34,6 +34,9 @@ const offerOf = (
   ips: readonly string[] = [],
 ) => attachmentOffer('edge/net-a', attachment, { spec, given: ips });
 
+const requests = (attachment: ReturnType<typeof hostLocal>, extra: number, ips: readonly string[] = []) =>
+  attachmentRequests(attachment, extra, { spec: specTo(onLink), given: ips });
+
 it('is named in the namespace of the pod or in its own', () => {
   expect([attachmentKey('net-a', 'messaging'), attachmentKey('edge/net-a', 'messaging')]).toEqual([
     'messaging/net-a',
@@ -119,9 +122,6 @@ describe('an attachment is refused', () => {
 
 describe('what Multus is asked for', () => {
   const one = { name: 'net-a', namespace: 'edge' };
-  const requests = (attachment: ReturnType<typeof hostLocal>, extra: number, ips: readonly string[] = []) =>
-    attachmentRequests(attachment, extra, { spec: specTo(onLink), given: ips });
-
   it.each([
     { extra: 0, expected: [] },
     { extra: 4, expected: [one] },

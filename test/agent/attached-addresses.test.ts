@@ -14,7 +14,8 @@ const attached = (extra: number): Partial<PlanSection> => ({
 const attach = (netns: NetworkNamespace, ips: readonly string[]): void => {
   for (const [name, addresses] of [
     ['eth0', ['10.99.0.2/24']],
-    ['net1', ips],
+    ['net1', ['203.0.113.7/24']],
+    ['cb0', ips],
   ] as const) {
     execFileSync('ip', ['-n', netns.name, 'link', 'add', name, 'type', 'bridge']);
     execFileSync('ip', ['-n', netns.name, 'link', 'set', name, 'up']);
@@ -23,7 +24,7 @@ const attach = (netns: NetworkNamespace, ips: readonly string[]): void => {
 };
 
 describe('a pod with attachments of Multus', () => {
-  test('is told their addresses after its own, and nothing is given back', async () => {
+  test('is told their addresses and no others, and nothing is given back', async () => {
     using netns = makeNetworkNamespace();
     using node = await setNode();
     attach(netns, ['192.0.2.10/24', '192.0.2.11/24']);
@@ -33,7 +34,7 @@ describe('a pod with attachments of Multus', () => {
     expect(await stage.runtime.call('RunPodSandbox', { pod })).toEqual({});
 
     const { adjust } = await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
-    expect(adjust).toMatchObject({ env: [{ value: '10.99.0.2,192.0.2.10,192.0.2.11' }] });
+    expect(adjust).toMatchObject({ env: [{ value: '192.0.2.10,192.0.2.11' }] });
     await stage.runtime.call('StopPodSandbox', { pod });
     expect(stage.errors).toEqual([]);
   });
@@ -45,7 +46,7 @@ describe('a pod with attachments of Multus', () => {
     await using stage = await Stage.play(node.handlers);
     expect(await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, netns, attached(3)) })).toEqual({});
     expect(node.status().pods).toMatchObject([
-      { reason: 'AddressesNotAvailable', message: expect.stringContaining('2 of 3 further addresses are missing') },
+      { reason: 'AddressesMissing', message: expect.stringContaining('2 of 3 further addresses are missing') },
     ]);
   });
 });

@@ -3,8 +3,7 @@ import { encodeAnnotation, type PlanSection, signedBytes } from '../../src/api/p
 
 export const namespace = 'messaging';
 
-/** Keys in the order of the schema, for the bytes are signed. */
-export const sectionOf = ({ portSelection, ...change }: Partial<PlanSection> = {}): PlanSection => ({
+export const sectionOf = (change: Partial<PlanSection> = {}): PlanSection => ({
   version: 1,
   keyId: 'key-1',
   budget: { name: 'gateway', uid: 'budget-uid', generation: 3 },
@@ -13,7 +12,6 @@ export const sectionOf = ({ portSelection, ...change }: Partial<PlanSection> = {
   portRange: { low: 32768, high: 60999 },
   reservedPorts: [],
   sourceAddresses: { provider: 'None', extra: 0, spread: 'Transparent' },
-  ...(portSelection === undefined ? {} : { portSelection }),
   flows: [{ name: 'mqtt', direction: 'Inbound', port: 1883, targets: [] }],
   ...change,
 });

@@ -128,7 +128,7 @@ describe('a pod with four further addresses planned', () => {
 
       const message = expect.stringContaining('1 of 4 further addresses are missing');
       expect(refused).toMatchObject({ code: 9, error: message });
-      expect(node.status().pods).toMatchObject([{ verified: false, reason: 'AddressesNotAvailable', message }]);
+      expect(node.status().pods).toMatchObject([{ verified: false, reason: 'AddressesMissing', message }]);
       expect(addressesIn(netns)).toEqual(['10.99.0.2']);
       expect(network.stored()).toEqual(['10.99.0.2', '10.99.0.3']);
     }
@@ -175,7 +175,7 @@ describe('a pod with four further addresses planned', () => {
     expect(node.status().pods).toMatchObject([
       {
         verified: false,
-        reason: 'AddressesNotAvailable',
+        reason: 'AddressesMissing',
         message: expect.stringMatching(/4 further source addresses planned; bridge .*ipMasq/),
       },
     ]);
@@ -189,7 +189,7 @@ describe('a pod with four further addresses planned', () => {
     await using stage = await Stage.play(node.handlers);
     await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, network.node, further(4)) });
     expect(node.status().pods).toMatchObject([
-      { reason: 'AddressesNotAvailable', message: expect.stringContaining("node's network") },
+      { reason: 'AddressesMissing', message: expect.stringContaining("node's network") },
     ]);
   });
 });
@@ -266,7 +266,7 @@ describe('an agent that was away', () => {
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
     await node.verifier.verifyAll(new AbortController().signal);
     expect(node.status().pods).toMatchObject([
-      { reason: 'AddressesNotAvailable', message: expect.stringMatching(/4 of them are missing: .*no agent/) },
+      { reason: 'AddressesMissing', message: expect.stringMatching(/4 of them are missing: .*no agent was there/) },
     ]);
   });
 });

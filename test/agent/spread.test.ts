@@ -26,7 +26,7 @@ import { containerOf, type NodeSetting, setNode, signedPod } from './node-settin
 
 const [port] = peerPorts;
 const ports: Partial<PlanSection> = {
-  portSelection: 'Spread',
+  sourceAddresses: { provider: 'None', extra: 0, spread: 'Transparent', ports: 'Spread' },
   sysctls: {},
 };
 
@@ -124,7 +124,8 @@ test('further addresses are used by a program that only connects', async () => {
   const sourceAddresses = { provider: 'PodNetwork', extra: 3, spread: 'Transparent' } as const;
   const pod = signedPod(node, netns, { sourceAddresses, sysctls: {} });
   await stage.runtime.call('RunPodSandbox', { pod });
-  await using _server = await startServer(network.node.path);
+  await using serving = await startServer(network.node.path);
+  expect(serving).toBeDefined();
   await using connector = startConnector(netns.path);
   expect(await connector.open('10.99.0.1', port, 40)).toMatchObject({ opened: 40 });
   const used = Map.groupBy(await connector.sources(), (source) => source.split(' ')[0]);

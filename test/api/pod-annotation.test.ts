@@ -60,7 +60,7 @@ describe('a plan covers another', () => {
     ['another reserved port', { reservedPorts: [8883] }],
     ['another address', { sourceAddresses: { ...section.sourceAddresses, extra: 1 } }],
     ['another provider', { sourceAddresses: { ...section.sourceAddresses, provider: 'Multus' } }],
-    ['ports spread by the agent', { portSelection: 'Spread' }],
+    ['ports spread by the agent', { sourceAddresses: { ...section.sourceAddresses, ports: 'Spread' } }],
     ['another spread', { sourceAddresses: { ...section.sourceAddresses, spread: 'Application' } }],
   ])('but not one with %s', (_, change) => {
     expect(covers(section, { ...section, ...change })).toBe(false);
@@ -87,7 +87,7 @@ describe('a plan covers another', () => {
 describe('the plan annotation', () => {
   it('survives the way to the agent', () => {
     const signature = Buffer.from('signature');
-    const spread = { ...section, portSelection: 'Spread' as const };
+    const spread = { ...section, sourceAddresses: { ...section.sourceAddresses, ports: 'Spread' as const } };
     expect(decodeAnnotation(encodeAnnotation(section, signature))).toEqual({ section, signature });
     expect(decodeAnnotation(encodeAnnotation(spread, signature))).toEqual({ section: spread, signature });
     expect(sectionHash(spread)).not.toBe(sectionHash(section));

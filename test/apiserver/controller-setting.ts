@@ -29,7 +29,7 @@ export interface ControllerSetting {
 export const call = { signal: new AbortController().signal } as const;
 export const operatorNamespace = 'connectionbudget-system';
 
-const crds: Resource<CustomObject> = {
+export const crds: Resource<CustomObject> = {
   group: 'apiextensions.k8s.io',
   version: 'v1',
   kind: 'CustomResourceDefinition',
@@ -98,7 +98,14 @@ export interface RunningController extends Controller {
 }
 
 /** A controller in this process, stopped at the end of the test. */
-export function runController(
+export function runController(setting: ControllerSetting, change: Partial<ControllerOptions> = {}): RunningController {
+  const running = startControllerIn(setting, change);
+  onTestFinished(running.stop);
+  return running;
+}
+
+/** The same for a whole file of tests: its caller stops it. */
+export function startControllerIn(
   { config }: ControllerSetting,
   change: Partial<ControllerOptions> = {},
 ): RunningController {
@@ -123,7 +130,6 @@ export function runController(
     await controller.stopped;
     await client.close();
   };
-  onTestFinished(stop);
   return { ...controller, stop };
 }
 

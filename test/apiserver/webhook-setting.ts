@@ -172,13 +172,17 @@ export interface PodRequest {
   readonly namespace: string;
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly spec?: object;
   readonly dryRun?: boolean;
 }
 
 export async function createPod({ client }: ControllerSetting, request: PodRequest): Promise<Pod> {
-  const { namespace, name, labels = { app: 'gateway' }, spec = {}, dryRun = false } = request;
-  const pod = { metadata: { name, labels }, spec: { containers: [{ name: 'program', image: 'none' }], ...spec } };
+  const { namespace, name, labels = { app: 'gateway' }, annotations = {}, spec = {}, dryRun = false } = request;
+  const pod = {
+    metadata: { name, labels, annotations },
+    spec: { containers: [{ name: 'program', image: 'none' }], ...spec },
+  };
   const path = `/api/v1/namespaces/${namespace}/pods`;
   const query = dryRun ? { dryRun: 'All' } : {};
   const body = { apiVersion: 'v1', kind: 'Pod', ...pod };

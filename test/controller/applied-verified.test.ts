@@ -92,8 +92,7 @@ const applied: readonly Row[] = [
   },
 ];
 
-const withoutAddresses = (message: string) =>
-  reportOf('', { verified: false, reason: 'AddressesNotAvailable', message });
+const withoutAddresses = (message: string) => reportOf('', { verified: false, reason: 'AddressesMissing', message });
 
 const verified: readonly Row[] = [
   { fact: 'no pod verifies nothing', situation: situationOf(), type: 'Verified', is: 'Unknown NoPods', says: [] },
@@ -193,21 +192,21 @@ const verified: readonly Row[] = [
     fact: 'a pod that runs without its addresses is one that was not given what is planned',
     situation: withPods(situationOf(), { report: withoutAddresses('calico routes only its own') }),
     type: 'Verified',
-    is: 'False AddressesNotAvailable',
+    is: 'False AddressesMissing',
     says: ['1 pod runs without the planned source addresses: gateway-1', 'calico routes only its own'],
   },
   {
     fact: 'a pod that cannot start without its addresses is told of, beside pods that run',
     situation: withPods(situationOf(), {}, { isRunning: false, report: withoutAddresses('2 of 4 are missing') }),
     type: 'Verified',
-    is: 'False AddressesNotAvailable',
+    is: 'False AddressesMissing',
     says: ['1 pod cannot start without the planned source addresses: gateway-2', '2 of 4 are missing'],
   },
   {
     fact: 'a pod that cannot start without its addresses is told of, where it is the only one',
     situation: withPods(situationOf(), { isRunning: false, report: withoutAddresses('2 of 4 are missing') }),
     type: 'Verified',
-    is: 'False AddressesNotAvailable',
+    is: 'False AddressesMissing',
     says: ['gateway-1'],
   },
   {

@@ -26,6 +26,11 @@ const portsOf = ({ limits }: Plan) => limits.find(({ limit }) => limit === 'net.
 
 const kindsOf = ({ assumptions }: Plan): readonly string[] => assumptions.map(({ kind }) => kind);
 
+const remedyOf = (flow: Partial<OutboundFlow>, rest: Partial<Demand>): string => {
+  const base = demandOf([flow], rest);
+  return explainBinding(base, plan(base).bindingLimit!).remedy;
+};
+
 describe('as many addresses as are needed', () => {
   // P = 64,512 of the widest range; half of it, 32,256, where the kernel picks the port; 95 %, 61,286, otherwise.
   it.each([
@@ -127,8 +132,6 @@ describe('where they do nothing', () => {
 describe('IPv4 and IPv6', () => {
   const v4 = { families: ['IPv4'], connections: 60_000, binding: 'Early' } as const;
   const v6 = { families: ['IPv6'], connections: 60_000, binding: 'Early' } as const;
-  const application = (most: number) => extra(most, { spread: 'Application' });
-
   it('have ports of their own for early binding', () => {
     expect(plan(demandOf([v4, v6], {})).feasible).toBe(true);
     expect(plan(demandOf([v4, { ...v4, name: 'other' }], {})).feasible).toBe(false);
@@ -140,7 +143,7 @@ describe('IPv4 and IPv6', () => {
       { ...v4, connections: 60_000 },
       { ...v6, connections: 180_000 },
     ];
-    const result = plan(demandOf(flows, application(8)));
+    const result = plan(demandOf(flows, extra(8, { spread: 'Application' })));
     // 180,000 ÷ 64,512 = 2.8
     expect(result.sourceAddresses).toEqual({ total: 3, extra: 2 });
     const sentences = result.assumptions.filter(({ kind }) => kind === 'AddressesOfFamily').map(assumptionText);
@@ -152,11 +155,6 @@ describe('IPv4 and IPv6', () => {
 });
 
 describe('what is said', () => {
-  const remedyOf = (flow: Partial<OutboundFlow>, rest: Partial<Demand>): string => {
-    const base = demandOf([flow], rest);
-    return explainBinding(base, plan(base).bindingLimit!).remedy;
-  };
-
   it.each([
     // 200,000 ÷ 64,512 = 3.1
     { most: 0, flow: {}, remedy: 'or 4 source addresses (sourceAddresses with a provider and maximum 3)' },

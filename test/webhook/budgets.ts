@@ -29,3 +29,17 @@ export const parsedBudget = (input: unknown = outboundBudget()): ConnectionBudge
   if (budget === undefined) throw new Error(JSON.stringify(violations));
   return budget;
 };
+
+/** 200,000 × 1.1 to one target, 95 % of 64,512 each: 4 addresses of an attachment; the pod's own is not on its link. */
+export const attachedSpec = {
+  inbound: [],
+  outbound: [
+    {
+      name: 'out',
+      connections: 200_000,
+      portSelection: 'Spread',
+      destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } },
+    },
+  ],
+  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8 },
+};
