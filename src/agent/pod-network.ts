@@ -34,12 +34,13 @@ export async function readPodNetwork(
       { operation: 'ReadSysctl', name: 'net.ipv4.ip_local_reserved_ports' },
       { operation: 'ReadSysctl', name: 'net.ipv4.tcp_tw_reuse' },
       { operation: 'ReadSysctl', name: 'net.ipv4.tcp_tw_reuse_delay' },
-      { operation: 'ListAddresses', interfaceName: ownInterface },
+      { operation: 'ListAddresses' },
     ],
     signal,
   );
   const further = sourceAddressesOf(pod);
   const own = valueOf(addresses)
+    .filter(({ interfaceName }) => interfaceName === ownInterface)
     .map(({ ip }) => ip)
     .filter((ip) => !isLinkLocal(ip));
   return {

@@ -1,8 +1,9 @@
 import { assumptionText } from '../planner/assumptions.ts';
-import { amountText, bytesText, limitText, numberText } from '../planner/explain.ts';
+import { limitText, numberText } from '../planner/explain.ts';
 import type { Limit } from '../planner/limit.ts';
 import { explainBinding } from '../planner/remedy.ts';
 import type { PlannedBudget } from './plan-json.ts';
+import { memoryText, nameOf, neededOfText, nofileText, setterText, verdictOf } from './plan-wording.ts';
 
 /** Plans for people: a short page, and the same explained with the arithmetic and a bar per limit. */
 
@@ -16,10 +17,9 @@ export const barText = ({ capacity, needed }: Pick<Limit, 'capacity' | 'needed'>
   return `[${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}]`;
 };
 
-const headline = ({ budget, plan }: PlannedBudget): string => {
-  const { declared, planned, reachable } = plan.connections;
-  const verdict = plan.feasible ? 'feasible' : 'NOT feasible';
-  return `${budget.namespace}/${budget.name}: ${verdict}. ${numberText(declared)} connections per pod declared, ${numberText(planned)} planned with headroom, ${numberText(reachable)} reachable`;
+const headline = (planned: PlannedBudget): string => {
+  const { declared, planned: withHeadroom, reachable } = planned.plan.connections;
+  return `${nameOf(planned)}: ${verdictOf(planned.plan)}. ${numberText(declared)} connections per pod declared, ${numberText(withHeadroom)} planned with headroom, ${numberText(reachable)} reachable`;
 };
 
 const bindingLines = ({ demand, plan }: PlannedBudget): readonly string[] => {
@@ -38,22 +38,18 @@ const addressLines = ({ sourceAddresses: { extra, total } }: PlannedBudget['plan
 const podLines = ({ plan }: PlannedBudget): readonly string[] => [
   '',
   'The pod gets',
-  ...plan.containers.map(
-    ({ name, processes, descriptors }) =>
-      `  RLIMIT_NOFILE ${numberText(descriptors.soft)} soft, ${numberText(descriptors.hard)} hard in each of ${numberText(processes)} ${processes === 1 ? 'process' : 'processes'} of container ${name === '' ? '(the first)' : name}`,
-  ),
-  ...plan.sysctls.map(({ name, value, setBy }) => `  ${name} = ${value}   (set by the ${setBy.toLowerCase()})`),
+  ...plan.containers.map((container) => `  RLIMIT_NOFILE ${nofileText(container)}`),
+  ...plan.sysctls.map((sysctl) => `  ${sysctl.name} = ${sysctl.value}   (${setterText(sysctl)})`),
   ...addressLines(plan),
-  `  ${bytesText(plan.kernelMemoryBytes)} of kernel memory for its sockets; ${bytesText(plan.chargedMemoryBytes)} count against its memory limit`,
+  `  ${memoryText(plan)}`,
   '',
   'Its nodes must offer at least',
   ...plan.nodeMinimums.map(({ name, minimum }) => `  ${name} = ${numberText(minimum)}`),
 ];
 
 export const limitLine = (limit: Limit): string => {
-  const there = limit.capacity === undefined ? 'unknown' : amountText(limit.capacity, limit.unit);
   const where = [limit.stage, limit.subject, limit.flow].filter((part) => part !== '').join(' ');
-  return `  ${barText(limit)} ${limit.status.padEnd(10)} ${`${where}: ${limit.limit}`.padEnd(52)} ${amountText(limit.needed, limit.unit)} of ${there}`;
+  return `  ${barText(limit)} ${limit.status.padEnd(10)} ${`${where}: ${limit.limit}`.padEnd(52)} ${neededOfText(limit)}`;
 };
 
 const assumptionLines = ({ plan }: PlannedBudget): readonly string[] =>

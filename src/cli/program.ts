@@ -4,8 +4,12 @@ import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
+import { CannotHereError } from './cannot-here.ts';
+import { type DoctorCommandOptions, examine } from './doctor.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
 import { runtimePid } from './node.ts';
+import { planPage } from './page/plan-page.ts';
+import { proofPage } from './page/proof-page.ts';
 import { type PlannedBudget, planJson } from './plan-json.ts';
 import { explainText, planText } from './plan-text.ts';
 import {
@@ -22,7 +26,7 @@ import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
 /** Exit statuses of the command; a proof that is not as predicted is a failed one. */
 const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
 
-type Format = 'text' | 'json' | 'yaml';
+type Format = 'text' | 'json' | 'yaml' | 'html';
 
 interface PlanOptions {
   readonly file: string;
@@ -40,6 +44,20 @@ export interface Outcome {
 const printed = (value: unknown, format: Format): string =>
   format === 'yaml' ? stringify(value, { aliasDuplicateObjects: false }) : `${JSON.stringify(value, null, 2)}\n`;
 
+/** How budgets are told: for people, for programs, and as a page. */
+interface Telling<T> {
+  readonly text: (item: T) => string;
+  readonly json: (item: T) => object;
+  readonly page: (items: readonly T[]) => string;
+}
+
+const told = <T>(items: readonly T[], { text, json, page }: Telling<T>, format: Format): string => {
+  if (format === 'text') return `${items.map(text).join('\n\n')}\n`;
+  if (format === 'html') return page(items);
+  const objects = items.map(json);
+  return printed(objects.length === 1 ? objects[0] : objects, format);
+};
+
 const plannedBudgets = ({ budgets, observedFor }: BudgetFile, node: NodeFacts | undefined): readonly PlannedBudget[] =>
   budgets.map((budget) => {
     const demand = demandFor(budget.spec, observedFor(budget));
@@ -50,9 +68,8 @@ const planOutcome = async (options: PlanOptions, text: (planned: PlannedBudget) 
   const node = options.node === undefined ? undefined : await readNodeFile(options.node);
   const planned = plannedBudgets(await readBudgets(options.file), node);
   const status = planned.every(({ plan: { feasible } }) => feasible) ? exitStatus.done : exitStatus.notFeasible;
-  if (options.output === 'text') return { status, stdout: `${planned.map(text).join('\n\n')}\n`, stderr: '' };
-  const objects = planned.map(planJson);
-  return { status, stdout: printed(objects.length === 1 ? objects[0] : objects, options.output), stderr: '' };
+  const stdout = told(planned, { text, json: planJson, page: planPage }, options.output);
+  return { status, stdout, stderr: '' };
 };
 
 /** libc comes with it, so it is loaded for this command alone. */
@@ -69,9 +86,17 @@ const proveOutcome = async (
 ): Promise<Outcome> => {
   const proven = await proveBudgets(options, terminal);
   const status = proven.every(isProven) ? exitStatus.done : exitStatus.failed;
-  if (options.output === 'text') return { status, stdout: `${proven.map(proofText).join('\n\n')}\n`, stderr: '' };
-  const objects = proven.map(proofJson);
-  return { status, stdout: printed(objects.length === 1 ? objects[0] : objects, options.output), stderr: '' };
+  const stdout = told(proven, { text: proofText, json: proofJson, page: proofPage }, options.output);
+  return { status, stdout, stderr: '' };
+};
+
+const doctorOutcome = async (
+  options: DoctorCommandOptions & { readonly output: Format },
+  { signal }: Terminal,
+): Promise<Outcome> => {
+  const { object, text } = await examine(options, signal);
+  const stdout = options.output === 'text' ? `${text}\n` : printed(object, options.output);
+  return { status: exitStatus.done, stdout, stderr: '' };
 };
 
 const outputOption = (formats: readonly Format[], initial: Format): Option =>
@@ -86,7 +111,7 @@ const addPlanCommand = (
     .description(use.about)
     .requiredOption('-f, --file <file>', 'YAML or JSON with ConnectionBudgets; "-" is standard input')
     .option('--node <file>', 'facts of a node, as `connection-budget node` prints them')
-    .addOption(outputOption(['text', 'json', 'yaml'], 'text'))
+    .addOption(outputOption(['text', 'json', 'yaml', 'html'], 'text'))
     .action(use.run);
 };
 
@@ -101,6 +126,23 @@ const addProveCommand = (
     )
     .requiredOption('-f, --file <file>', 'YAML or JSON with ConnectionBudgets; "-" is standard input')
     .option('--scale <part>', 'prove the same shape smaller: 0.01 is a hundredth of ranges, limits and counts', '1')
+    .addOption(outputOption(['text', 'json', 'yaml', 'html'], 'text'))
+    .action(run);
+};
+
+const addDoctorCommand = (
+  program: Command,
+  run: (options: Parameters<typeof doctorOutcome>[0]) => Promise<void>,
+): void => {
+  program
+    .command('doctor')
+    .description(
+      'what is set and used on this machine, of a process or in a network namespace, and how many more connections fit before which limit; exit status 4 when this machine cannot',
+    )
+    .option('--pid <pid>', 'a process and all below it, and the network namespace that it is in')
+    .option('--netns <namespace>', 'a network namespace: a path, or its name for ip-netns')
+    .option('--top <rows>', 'rows of each table', '10')
+    .option('--all', 'all rows')
     .addOption(outputOption(['text', 'json', 'yaml'], 'text'))
     .action(run);
 };
@@ -121,6 +163,7 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
     run: async (options) => finish(await planOutcome(options, explainText)),
   });
   addProveCommand(program, async (options) => finish(await proveOutcome(options, terminal)));
+  addDoctorCommand(program, async (options) => finish(await doctorOutcome(options, terminal)));
   program
     .command('node')
     .description('the limits of the machine that it runs on, for plan --node')
@@ -130,7 +173,8 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
 };
 
 const failureOf = (error: unknown, help: string): Outcome => {
-  if (isImpossibleHere(error)) return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
+  if (isImpossibleHere(error) || error instanceof CannotHereError)
+    return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
   if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'commander.helpDisplayed' || code === 'commander.help')

@@ -1,12 +1,14 @@
 import { getSystemErrorName } from 'node:util';
 import { demandFor } from '../api/demand.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
+import { assumptionText } from '../planner/assumptions.ts';
 import { bytesText, numberText } from '../planner/explain.ts';
 import type { Demand } from '../planner/demand.ts';
 import type { Reach } from '../prove/prediction.ts';
 import type { PhaseProof, Proof } from '../prove/proof.ts';
 import { ProveError } from '../prove/prove-error.ts';
 import { barText, limitLine } from './plan-text.ts';
+import { nameOf } from './plan-wording.ts';
 import { InputError, readBudgets } from './read-budgets.ts';
 
 /** What a command may do while it runs, besides its outcome. */
@@ -46,7 +48,7 @@ export const proveBudgets = async (
   const proven: ProvenBudget[] = [];
   for (const budget of budgets) {
     const demand = demandFor(budget.spec, observedFor(budget));
-    const name = `${budget.namespace}/${budget.name}`;
+    const name = nameOf({ budget });
     const proof = await prove(demand, {
       scale,
       signal,
@@ -61,8 +63,8 @@ export const proveBudgets = async (
 
 export const isProven = ({ proof }: ProvenBudget): boolean => proof.before.isAsPredicted && proof.after.isAsPredicted;
 
-/** What the proof does not show, or shows in another way than the pod would have it. */
-const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
+/** What the proof does not show, or shows in another way than the pod would have it, and why a curve becomes flat. */
+export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const flows = [...demand.inbound, ...demand.outbound];
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
   const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
@@ -74,6 +76,7 @@ const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
           `a process may have ${numberText(proof.hardNofile)} descriptors on this machine, the plan gives ${numberText(largest)}: several processes stand in for one`,
         ]
       : []),
+    ...proof.after.state.plan.assumptions.filter(({ kind }) => kind === 'KernelPortCliff').map(assumptionText),
     ...(shares ? ["one pod is proven: it gets its part of the translators' ports"] : []),
     ...(flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')) ? ['sidecars are left out'] : []),
     ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)
@@ -109,10 +112,18 @@ export const proofJson = (proven: ProvenBudget) => {
   };
 };
 
-const stopText = ({ reached, stoppedBy }: Reach): string =>
+export const stopText = ({ reached, stoppedBy }: Reach): string =>
   stoppedBy === null
     ? numberText(reached)
     : `${numberText(reached)}, stopped by ${stoppedBy.limit} (${stoppedBy.stage}) with ${getSystemErrorName(-stoppedBy.errno)}`;
+
+export const proofVerdict = (proven: ProvenBudget): string => (isProven(proven) ? 'as predicted' : 'NOT as predicted');
+
+export const toBeOpenedText = ({ proof: { after } }: ProvenBudget): string =>
+  `${numberText(after.state.plan.connections.declared)} connections were to be opened`;
+
+export const measuredText = ({ proof: { after } }: ProvenBudget): string =>
+  `${numberText(perSecondOf(after))} connections/s for ${numberText(after.result.seconds)} s, ${bytesText(after.result.kernelBytesPerEnd)} of kernel memory for each end, ${numberText(after.result.processes)} processes`;
 
 const phaseLines = (label: string, { state, seen, predicted, isAsPredicted }: PhaseProof): readonly string[] => {
   const declared = state.plan.connections.declared;
@@ -124,17 +135,15 @@ const phaseLines = (label: string, { state, seen, predicted, isAsPredicted }: Ph
 };
 
 export const proofText = (proven: ProvenBudget): string => {
-  const { budget, proof } = proven;
-  const { before, after } = proof;
-  const verdict = isProven(proven) ? 'as predicted' : 'NOT as predicted';
+  const { before, after } = proven.proof;
   const notes = notesFor(proven);
   return [
-    `${budget.namespace}/${budget.name}: ${verdict}. ${numberText(after.state.plan.connections.declared)} connections were to be opened`,
+    `${nameOf(proven)}: ${proofVerdict(proven)}. ${toBeOpenedText(proven)}`,
     '',
     ...phaseLines('before', before),
     ...phaseLines('planned', after),
     '',
-    `  ${numberText(perSecondOf(after))} connections/s for ${numberText(after.result.seconds)} s, ${bytesText(after.result.kernelBytesPerEnd)} of kernel memory for each end, ${numberText(after.result.processes)} processes`,
+    `  ${measuredText(proven)}`,
     '',
     'Limits of the planned pod on this machine: needed of what is there',
     ...after.state.plan.limits.map(limitLine),

@@ -3,8 +3,10 @@ import { addAddresses, type InterfaceAddress, listAddresses, removeAddresses } f
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
 import { readNetnsCookie } from './libc.ts';
 import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
+import { readTcpSockets } from './sock-diag.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
+import type { TcpSockets } from './tcp-sockets.ts';
 
 export interface ReadSysctl {
   readonly operation: 'ReadSysctl';
@@ -50,10 +52,17 @@ export interface OnHostRoutes {
   readonly ips: readonly string[];
 }
 
+export interface ReadTcpSockets {
+  readonly operation: 'ReadTcpSockets';
+  /** How many destinations to name, those that use most ports first. */
+  readonly mostDestinations: number;
+}
+
 export type NamespaceOperation =
   | ReadSysctl
   | WriteSysctl
   | ReadSocketTotals
+  | ReadTcpSockets
   | ReadNetnsCookie
   | ListAddresses
   | OnInterface
@@ -68,6 +77,7 @@ interface ValueOf {
   readonly ReadSysctl: string;
   readonly WriteSysctl: string;
   readonly ReadSocketTotals: SocketTotals;
+  readonly ReadTcpSockets: TcpSockets;
   readonly ReadNetnsCookie: bigint;
   readonly ListAddresses: readonly InterfaceAddress[];
   readonly AddAddresses: readonly string[];
@@ -92,10 +102,20 @@ export function performOperation(operation: NamespaceOperation, procRoot: string
   }
 }
 
+/** For a program's own namespace, which takes no right and no thread: performs the operations in order. */
+export function performOperations<const T extends readonly NamespaceOperation[]>(
+  operations: T,
+  procRoot: string,
+): ResultsOf<T> {
+  return operations.map((operation) => performOperation(operation, procRoot)) as ResultsOf<T>;
+}
+
 function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyof ValueOf] {
   switch (operation.operation) {
     case 'ReadSocketTotals':
       return socketTotalsFor(readSocketFiles(procRoot));
+    case 'ReadTcpSockets':
+      return readTcpSockets(operation.mostDestinations, procRoot);
     case 'WriteSysctl':
       writeSysctl(operation.name, operation.value, procRoot);
       return readSysctl(operation.name, procRoot);

@@ -44,15 +44,23 @@ function replyTo({ id, netnsPath, operations }: NamespaceRequest): NamespaceRepl
 }
 
 function visit(netnsPath: string, operations: readonly NamespaceOperation[]): readonly OperationResult<unknown>[] {
-  const target = openNamespace(netnsPath);
+  enter(netnsPath);
+  isHome = false;
   try {
-    isHome = false;
-    enterNetworkNamespace(target, { syscall: 'setns', attempt: `enter ${netnsPath}` });
     return operations.map((operation) => performOperation(operation, procRoot));
   } finally {
-    closeSync(target);
     enterNetworkNamespace(home, { syscall: 'setns', attempt: `come back from ${netnsPath}` });
     isHome = true;
+  }
+}
+
+/** Where it is refused, the thread is still at home. */
+function enter(netnsPath: string): void {
+  const target = openNamespace(netnsPath);
+  try {
+    enterNetworkNamespace(target, { syscall: 'setns', attempt: `enter ${netnsPath}` });
+  } finally {
+    closeSync(target);
   }
 }
 

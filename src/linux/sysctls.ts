@@ -57,11 +57,15 @@ export function isSameSysctlValue(name: string, a: string, b: string): boolean {
   return normal(a) === normal(b);
 }
 
-function normalPortList(value: string): string {
+/** "1883,8080-8081", as net.ipv4.ip_local_reserved_ports has them, in ascending order. */
+export function parsePortList(value: string): readonly PortRange[] {
   const parts = normalSysctlValue(value).split(/[, ]/).filter(Boolean);
-  const ranges = parts.map(portRangeOf).toSorted((a, b) => a.low - b.low);
+  return parts.map(portRangeOf).toSorted((a, b) => a.low - b.low);
+}
+
+function normalPortList(value: string): string {
   const merged: PortRange[] = [];
-  for (const range of ranges) {
+  for (const range of parsePortList(value)) {
     const last = merged.at(-1);
     if (last === undefined || range.low > last.high + 1) merged.push(range);
     else merged.splice(-1, 1, { low: last.low, high: Math.max(last.high, range.high) });
@@ -69,7 +73,7 @@ function normalPortList(value: string): string {
   return merged.map(({ low, high }) => `${low}-${high}`).join(',');
 }
 
-interface PortRange {
+export interface PortRange {
   readonly low: number;
   readonly high: number;
 }

@@ -54,7 +54,7 @@ const places: Readonly<Record<Stage, string>> = {
 };
 
 /** Where a limit is: "address translation gateway, flow web". */
-const placeText = ({ stage, limit, subject, flow }: Limit): string => {
+export const placeText = ({ stage, limit, subject, flow }: Limit): string => {
   const owner = limit === 'fs.nr_open' ? `for container ${subject}` : subject;
   const named = subject === '' ? places[stage].replace(/ of container$/, '') : `${places[stage]} ${owner}`;
   return flow === '' ? named : `${named}, flow ${flow}`;
@@ -69,12 +69,14 @@ const verdictText = ({ status, capacity, unit, needed }: Limit): string => {
   return needed > capacity ? `more than ${there}` : `${there} are there`;
 };
 
-/** "address translation node, flow web: 2 pods × (…) = 81,400 ports needed; only 62,000 ports are there: binds" */
-export const limitText = (limit: Limit): string => {
+/** "2 pods × (…) = 81,400 ports needed; only 62,000 ports are there: binds" */
+export const reckoningText = (limit: Limit): string => {
   const { terms, unit, needed } = limit;
-  const sum = arithmeticText(terms, unit);
-  return `${placeText(limit)} (${limit.limit}): ${sum} = ${amountText(needed, unit)} needed; ${verdictText(limit)}`;
+  return `${arithmeticText(terms, unit)} = ${amountText(needed, unit)} needed; ${verdictText(limit)}`;
 };
+
+/** "address translation node, flow web (TranslatorPorts): " and how it is reckoned. */
+export const limitText = (limit: Limit): string => `${placeText(limit)} (${limit.limit}): ${reckoningText(limit)}`;
 
 /** The message of a binding limit: where, the arithmetic, and how many connections fit. */
 export const bindingText = (limit: Limit): string => {

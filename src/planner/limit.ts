@@ -109,6 +109,8 @@ export interface Limit {
   readonly needed: number;
   /** What holds without us; for a binding limit the most that it can be raised to; undefined: Unknown. */
   readonly capacity: number | undefined;
+  /** What something of ours can raise it to; undefined: nothing of ours sets it. */
+  readonly raisable: number | undefined;
   readonly status: Status;
   /** Connections of the flows it concerns that it lets through, without headroom; Infinity where it bounds none. */
   readonly reachable: number;
@@ -157,6 +159,7 @@ export const limitFor = (row: LimitRow): Limit => {
     terms,
     needed,
     capacity: status === 'Binding' ? most : status === 'Unknown' ? undefined : capacity,
+    raisable: row.raisable,
     status,
     reachable: kind === 'Count' && most !== undefined ? reachableWithin(terms, most) : Infinity,
     concerns: row.concerns,

@@ -22,7 +22,7 @@ export interface PortPlan extends StageOutcome {
 }
 
 /** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
-const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): Ports => {
+export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): Ports => {
   const all = high - low + 1;
   const taken = reserved.filter((port) => port >= low && port <= high).length;
   return ports(Math.max(0, all - (all % 2) - taken));

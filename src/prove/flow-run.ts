@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { type CurveRecorder, type Sample, startCurve } from './curve.ts';
 import type { Holder } from './holder.ts';
 import type { Ended } from './holder-protocol.ts';
 import { errnos } from './prediction.ts';
@@ -16,6 +17,8 @@ export interface FlowResult {
   readonly opened: number;
   readonly accepted: number;
   readonly seconds: number;
+  /** Connections that both sides held while it ran, at most 512 samples; the last one is after `seconds`. */
+  readonly curve: readonly Sample[];
   /** What the first side that could not go on was told; undefined: all that is declared is open. */
   readonly stop: { readonly side: 'Opener' | 'Acceptor'; readonly errno: number; readonly syscall: string } | undefined;
 }
@@ -72,6 +75,7 @@ const stillness = (read: () => number) => {
 
 interface Run {
   readonly began: number;
+  readonly curve: CurveRecorder;
   /** Until the last connection: waiting for an error that comes late is no part of it. */
   seconds: number;
   opened: Last | undefined;
@@ -87,6 +91,10 @@ const oversee = async (run: Run, sides: FlowSides, context: FlowContext): Promis
   const drainingMs = stillness(() => counters.accepted());
   while (run.opened === undefined || run.accepted === undefined) {
     await delay(context.lookMs ?? defaultLookMs, undefined, { signal });
+    run.curve.record({
+      ms: performance.now() - run.began,
+      held: Math.min(counters.opened(), counters.accepted()),
+    });
     const drained = drainingMs() > drainedMs;
     const unchangedMs = stillMs();
     run.seconds = (performance.now() - unchangedMs - run.began) / 1000;
@@ -116,6 +124,7 @@ export const runFlow = async (wiring: FlowWiring, sides: FlowSides, context: Flo
   context.counters.reset();
   const run: Run = {
     began: performance.now(),
+    curve: startCurve(),
     seconds: 0,
     opened: undefined,
     accepted: undefined,
@@ -138,5 +147,6 @@ export const runFlow = async (wiring: FlowWiring, sides: FlowSides, context: Flo
   };
   await Promise.all([watch('opened', opening), watch('accepted', accepting), oversee(run, sides, context)]);
   const [opened, accepted] = [run.opened?.count ?? 0, run.accepted?.count ?? 0];
-  return { flow: wiring.flow, opened, accepted, seconds: run.seconds, stop: stopFor(run, until) };
+  const curve = run.curve.until({ ms: run.seconds * 1000, held: Math.min(opened, accepted) });
+  return { flow: wiring.flow, opened, accepted, seconds: run.seconds, curve, stop: stopFor(run, until) };
 };

@@ -5,7 +5,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
 import type { Spreader } from '../linux/spread/spreader.ts';
-import type { ContainerPlan } from '../planner/descriptors.ts';
 import { type FlowResult, runFlow, type SharedCounters } from './flow-run.ts';
 import { type Holder, startHolder } from './holder.ts';
 import { counterSlots } from './holder-protocol.ts';
@@ -13,7 +12,7 @@ import { readConnectionSlabBytes, settledSlabBytes } from './kernel-memory.ts';
 import { type ProcessRecord, startRecord } from './leftovers.ts';
 import { makeNamespaces, type Namespaces } from './namespaces.ts';
 import { spreadPod } from './proof-spread.ts';
-import type { ProofState } from './proof-state.ts';
+import { nofileOf, type ProofState } from './proof-state.ts';
 import type { FlowWiring, Topology } from './topology.ts';
 
 export interface PhaseResult {
@@ -76,11 +75,8 @@ interface Setting {
 }
 
 /** Descriptors that a process of this container has for connections, as the plan of the phase limits it. */
-const roomOf = ({ demand, mostNofile }: ProofState, index: number, { descriptors }: ContainerPlan): number => {
-  const container = demand.containers[index];
-  const limit = container?.softPlanned === false ? descriptors.hard : descriptors.soft;
-  return Math.max(0, Math.min(limit, mostNofile) - (container?.reservedDescriptors ?? 0));
-};
+const roomOf = (state: ProofState, index: number): number =>
+  Math.max(0, nofileOf(state, index) - (state.demand.containers[index]?.reservedDescriptors ?? 0));
 
 /** The processes of one container; the first one listens, the others share its sockets. */
 const startContainer = async (setting: Setting, index: number): Promise<readonly Holder[]> => {
@@ -97,7 +93,7 @@ const startContainer = async (setting: Setting, index: number): Promise<readonly
       listeners: topology.podListeners[index] ?? [],
       adopt,
       reservedDescriptors: container.reservedDescriptors,
-      room: roomOf(state, index, planned),
+      room: roomOf(state, index),
       descriptorsPerConnection: container.descriptorsPerConnection,
     });
     adopt ??= { pid: holder.pid, fds: listenerFds };

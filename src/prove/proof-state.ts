@@ -137,5 +137,11 @@ const plannedState = ({ demand, plan: whole, facts, scale, spreading }: ProofInp
   };
 };
 
+/** Descriptors that a process of a container has in this state: what it is given, or raises itself to. */
+export const nofileOf = ({ demand, plan: planned, mostNofile }: ProofState, container: number): number => {
+  const { soft, hard } = planned.containers[container]?.descriptors ?? { soft: 0, hard: 0 };
+  return Math.min(demand.containers[container]?.softPlanned === false ? hard : soft, mostNofile);
+};
+
 export const stateFor = (phase: Phase, input: ProofInput): ProofState =>
   phase === 'before' ? defaultState(input) : plannedState(input);

@@ -42,6 +42,11 @@ export interface NodeSetting extends Disposable {
   readonly addressFolder: string;
 }
 
+interface NodeParts {
+  readonly addresses?: AddressProvider;
+  readonly spread?: SpreadSetting;
+}
+
 const noSpread: SpreadSetting = {
   mode: 'off',
   objectPath: '/nowhere/spread.bpf.o',
@@ -57,8 +62,7 @@ const maximumNofile = 1_048_576;
 export async function setNode(
   known: Partial<NodeFacts> = {},
   nodeNetnsPath = '/proc/self/ns/net',
-  addresses: AddressProvider = noNetwork,
-  spread: SpreadSetting = noSpread,
+  { addresses = noNetwork, spread = noSpread }: NodeParts = {},
 ): Promise<NodeSetting> {
   const directory = mkdtempSync(join(tmpdir(), 'agent-'));
   const signer = makeSigner();

@@ -39,7 +39,7 @@ const settingOf = async (change: Partial<SpreadSetting> = {}): Promise<SpreadSet
 });
 
 const nodeWith = async (change: Partial<SpreadSetting> = {}): Promise<NodeSetting> =>
-  setNode({}, '/proc/self/ns/net', undefined, await settingOf(change));
+  setNode({}, '/proc/self/ns/net', { spread: await settingOf(change) });
 
 /** As a runtime describes a pod of this namespace and cgroup. */
 const podOf = (
@@ -118,7 +118,10 @@ describe('a pod whose ports are spread', () => {
 test('further addresses are used by a program that only connects', async () => {
   using network = await makePodNetwork(bridged);
   using netns = makeNetworkNamespace();
-  using node = await setNode({}, network.node.path, network.provider, await settingOf({ mode: 'root' }));
+  using node = await setNode({}, network.node.path, {
+    addresses: network.provider,
+    spread: await settingOf({ mode: 'root' }),
+  });
   network.join('sandbox-1', netns);
   await using stage = await Stage.play(node.handlers);
   const sourceAddresses = { provider: 'PodNetwork', extra: 3, spread: 'Transparent' } as const;

@@ -55,11 +55,29 @@ describe('prove', () => {
     expect(stderr).toContain('small after: in 1,000 of 1,000');
   });
 
+  it('says from where on finding a port is slow: half of 10240–65535, a hundredth of it', () => {
+    const opening =
+      '  outbound: [{name: out, connections: 40000, destination: {unlisted: {addressCount: 1, ports: [80]}}}]';
+    const { stdout } = prove(['--scale', '0.01', '-o', 'json'], budget(opening));
+    expect(JSON.parse(stdout)).toMatchObject({
+      after: { reached: 400 },
+      notes: [expect.stringContaining('scale 0.01'), expect.stringContaining('flow out: past 276 ports')],
+    });
+  });
+
   it('shows people a bar for each phase and each limit', () => {
     const { stdout } = prove([], accepting(1500));
     expect(stdout).toContain('before  [###############---------] 960, stopped by RLIMIT_NOFILE (Process) with EMFILE');
     expect(stdout).toContain('planned [########################] 1,500');
     expect(stdout).toMatch(/\] Raised +Process: RLIMIT_NOFILE/);
+  });
+
+  it('writes one page for a file of two budgets', () => {
+    const two = `${accepting(20)}---\n${accepting(30).replace('name: small', 'name: other')}`;
+    const { status, stdout } = prove(['-o', 'html'], two);
+    expect(stdout).toMatch(/^<!doctype html>[^]*default\/small[^]*default\/other[^]*<\/html>\n$/);
+    expect(stdout.match(/<h2/g)).toHaveLength(2);
+    expect(status).toBe(0);
   });
 
   it.each([

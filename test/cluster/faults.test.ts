@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import { kubectl } from './lab/cluster.ts';
-import { run } from './lab/command.ts';
 import { restartDaemon } from './lab/process.ts';
 import {
   agentConnected,
@@ -11,20 +10,16 @@ import {
   softNofileOf,
 } from './operator-questions.ts';
 import { applyBudget, progress, startProbe, useClusterWithOperator } from './operator-setting.ts';
+import { containerd, runningContainer } from './running-container.ts';
 
 /** Faults that a node and an operator must take; the installation is by deploy/install.yaml. */
 
 const { signal } = progress;
 const cluster = useClusterWithOperator({ by: 'Manifests' });
 
-const containerd = (...args: readonly string[]): Promise<string> =>
-  run(cluster().paths('ctr'), ['-a', cluster().containerdAddress, '-n', 'k8s.io', ...args], { signal });
-
 const killAgent = async (): Promise<void> => {
-  const agents = await containerd('containers', 'ls', '-q', 'labels."io.kubernetes.container.name"==agent');
-  const tasks = await containerd('tasks', 'ls');
-  const running = agents.split('\n').find((id) => new RegExp(`^${id}\\s+\\d+\\s+RUNNING`, 'm').test(tasks));
-  await containerd('tasks', 'kill', '-s', 'SIGKILL', running ?? '');
+  const { id } = await runningContainer(cluster(), { 'container.name': 'agent' }, signal);
+  await containerd(cluster(), ['tasks', 'kill', '-s', 'SIGKILL', id], signal);
 };
 
 /** 5,000 connections, so 5,064 descriptors. */

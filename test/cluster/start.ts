@@ -8,6 +8,7 @@ import { installOperator } from './install-operator.ts';
 import { type Cluster, clusterUp, kubectl } from './lab/cluster.ts';
 import { clusterDown } from './lab/cluster-down.ts';
 import { ensureRequirements, nodeRequirements } from './lab/debian.ts';
+import { runningContainer } from './running-container.ts';
 import { podHeader, podLine, type ProbePod, settledReport } from './show.ts';
 import { showExistingCluster, showPlansInApiServer } from './start-without-node.ts';
 
@@ -41,6 +42,15 @@ const showPods = async (cluster: Cluster, signal: AbortSignal): Promise<void> =>
     const onHeld = (held: number): void => report(`${pod.namespace}/${pod.app} holds ${held}`);
     print(podLine(pod, await settledReport(cluster, pod, { signal, onHeld })));
   }
+};
+
+/** What is used of each limit in a pod that runs, and what is left. */
+const showDoctor = async (cluster: Cluster, signal: AbortSignal): Promise<void> => {
+  const labels = { 'pod.namespace': 'quickstart', 'container.name': 'clients' };
+  const { pid } = await runningContainer(cluster, labels, signal);
+  headline(`What is left in the pod of the clients: npm run -s connection-budget -- doctor --pid ${pid}`);
+  const { stdout, stderr } = await runCommand(['doctor', '--pid', pid], { signal, writeProgress: () => undefined });
+  print(stdout.trimEnd() + stderr);
 };
 
 const showBudgets = async (cluster: Cluster, signal: AbortSignal): Promise<void> => {
@@ -84,6 +94,7 @@ const showNode = async (signal: AbortSignal): Promise<void> => {
     report('applying examples/quickstart.yaml');
     await kubectl(cluster, ['apply', '-f', '-'], { signal, input: readFileSync(quickstart, 'utf8') });
     await showPods(cluster, signal);
+    await showDoctor(cluster, signal);
     await showBudgets(cluster, signal);
     await keepForTerminal(cluster, signal);
   } finally {
