@@ -40,7 +40,7 @@ const BPF_FS_MAGIC = 0xcafe_4a11;
 const CGROUP2_SUPER_MAGIC = 0x6367_7270;
 
 /** What is to be chosen for the program of a pod; undefined: nothing. */
-export function spreadPlannedFor({ sourceAddresses }: PlanSection): 'Tuples' | 'Addresses' | undefined {
+function spreadPlannedFor({ sourceAddresses }: PlanSection): 'Tuples' | 'Addresses' | undefined {
   if (sourceAddresses.ports === 'Spread') return 'Tuples';
   return sourceAddresses.extra > 0 && sourceAddresses.spread === 'Transparent' ? 'Addresses' : undefined;
 }
