@@ -39,13 +39,14 @@ export async function readPodNetwork(
     signal,
   );
   const further = sourceAddressesOf(pod);
+  const isOnOwnLink = pod.addresses.leases?.attachment !== 'Present';
   const own = valueOf(addresses)
     .filter(({ interfaceName }) => interfaceName === ownInterface)
     .map(({ ip }) => ip)
     .filter((ip) => !isLinkLocal(ip));
   return {
     cookie: valueOf(cookie),
-    addresses: further.length > 0 ? further : own,
+    addresses: further.length > 0 && isOnOwnLink ? further : own,
     range: parsePortRange(valueOf(range)),
     reservedPorts: parsePortList(valueOf(reserved)),
     timeWaitReuse: timeWaitReuseFor(valueOf(reuse), delay.ok ? Number(delay.value) : usualReuseDelayMs),

@@ -109,6 +109,8 @@ export class PodSpread {
     const isOfPorts = wanted === 'Tuples';
     const no = (why: string): Outcome => ({ ...unchecked, findings: [spreadFinding(isOfPorts, why)] });
     if (this.#surroundings.setting.mode === 'off') return no('it is turned off on this node (agent.spread.mode)');
+    const isAttached = hasAttachedAddresses(pod);
+    if (isAttached && !isOfPorts) return no(attachedElsewhere);
     if (pod.netnsPath === undefined) return no("the pod is on its node's network, whose connections are left alone");
     const spreader = await this.#spreader(time.signal);
     if (spreader.form === 'None') return no(spreader.reason);
@@ -117,8 +119,11 @@ export class PodSpread {
     spreader.setPod(network.cookie, podEntryOf(network, wanted));
     this.#cookies.set(pod.sandboxId, network.cookie);
     const { form, reason } = spreader.attach(this.#cgroupFor(pod.cgroupParent));
-    const findings: readonly Finding[] =
-      isOfPorts && form === 'Addresses' ? [spreadFinding(true, `addresses alone are: ${reason ?? ''}`)] : [];
+    const shortfalls = [
+      ...(isOfPorts && form === 'Addresses' ? [`addresses alone are: ${reason ?? ''}`] : []),
+      ...(isAttached ? [attachedElsewhere] : []),
+    ];
+    const findings: readonly Finding[] = shortfalls.map((why) => spreadFinding(isOfPorts, why));
     return { isChecked: true, isLate: time.isLate && !hadEntry, findings };
   }
 
@@ -135,7 +140,7 @@ export class PodSpread {
   async #open(signal: AbortSignal): Promise<Spreader | NoSpreader> {
     const { setting, worker, nodeNetnsPath } = this.#surroundings;
     const [cookie] = await worker.run(nodeNetnsPath(), [{ operation: 'ReadNetnsCookie' }], signal);
-    if (!cookie.ok) return { form: 'None', reason: cookie.failure.message };
+    if (!cookie.ok) throw new LinuxError(cookie.failure);
     const bpffsPath = isOfType(setting.bpffsFolder, BPF_FS_MAGIC) ? setting.bpffsFolder : undefined;
     return openSpreader({ objectPath: setting.objectPath, bpffsPath, hostCookies: new Set([cookie.value]) });
   }
@@ -163,6 +168,13 @@ export class PodSpread {
 }
 
 const isOurs = (name: string): boolean => name.startsWith('spread-v');
+
+/** Further addresses on another link than the pod's own: which of them fits depends on the route. */
+const hasAttachedAddresses = ({ plan }: PlannedPod): boolean =>
+  plan.state === 'Verified' && plan.section.sourceAddresses.provider === 'Multus';
+
+const attachedElsewhere =
+  'addresses of an attachment lead to its own network alone: the program must bind to them (spread Application)';
 
 /** Its path, or the name of its slice alone: "a-b.slice" is in "a.slice" (systemd.slice(5)). */
 export function cgroupPathFor(cgroupParent: string): string {

@@ -139,6 +139,20 @@ test('further addresses are used by a program that only connects', async () => {
   await stage.runtime.call('StopPodSandbox', { pod });
 });
 
+test('addresses of an attachment are not spread, for they lead to another network', async () => {
+  await using setting = await makeSpreadSetting(1, hundredPorts);
+  using node = await nodeWith();
+  await using stage = await Stage.play(node.handlers);
+  const sourceAddresses = { provider: 'Multus', extra: 2, spread: 'Transparent' } as const;
+  await stage.runtime.call('PostStartContainer', {
+    pod: podOf(node, setting, { sourceAddresses, sysctls: {} }),
+    container: containerOf(1),
+  });
+  await node.verifier.applySpread('sandbox-1', { isLate: true, signal: AbortSignal.timeout(10_000) });
+  expect(node.status().pods).toMatchObject([{ message: expect.stringContaining('lead to its own network alone') }]);
+  expect(programsAt(setting.cgroup)).toEqual([]);
+});
+
 describe('an agent that starts again', () => {
   test('finds its pods spread, and takes back what those left that ended meanwhile', async () => {
     using bpffs = makeBpffs();
