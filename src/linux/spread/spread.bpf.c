@@ -13,7 +13,7 @@
 
 enum {
   claim_shift = 24, /* 2^24 ns: 17 ms; and 33 × 65,535 tuples are fewer than 2^24 */
-  most_tries = 65536, /* a whole range: 8 ms, as long as the kernel's own search through a full range */
+  most_tries = 65536, /* a whole range: some 10 ms, as long as the kernel's own search through a full one */
   tries_when_full = 64,
   full_for_ns = 50 * 1000 * 1000,
 };
