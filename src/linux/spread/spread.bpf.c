@@ -167,8 +167,10 @@ static __always_inline bool choose_tuple(struct walk *walk) {
     destination->misses = 0;
     return true;
   }
+  /* Only once: whoever tries again and again must not put off the next whole lap. */
+  bool was_full = destination->misses >= walk->tuples;
   destination->misses += walk->tries;
-  if (destination->misses >= walk->tuples) destination->full_since_ns = bpf_ktime_get_ns();
+  if (!was_full && destination->misses >= walk->tuples) destination->full_since_ns = bpf_ktime_get_ns();
   return false;
 }
 
