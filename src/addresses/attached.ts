@@ -29,7 +29,11 @@ export function attachedProvider({ addressesOf }: AttachedSetting): AddressProvi
       throw new AddressError('NotAttached', `${missing}: the pod's attachments have brought ${found.count}`);
     },
     release: () => Promise.resolve(),
-    held: (pods, signal) => Promise.all(pods.map((pod) => find(pod, signal))),
+    held: async (pods, signal) => {
+      // A pod that is just ending says nothing of the others.
+      const found = await Promise.allSettled(pods.map((pod) => find(pod, signal)));
+      return found.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    },
   };
 }
 

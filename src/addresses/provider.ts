@@ -47,7 +47,7 @@ export interface AddressProvider {
  * |---|---|---|
  * | NetworkUnknown | no configuration, or not one that can be read | does not help |
  * | NetworkUnsupported | a network that cannot be asked for more | does not help |
- * | StoreNotVisible | the agent does not see where leases are kept | does not help |
+ * | StoreNotVisible | the agent does not see the leases of the network, or its plugin | does not help |
  * | HostNetwork | the pod has no network of its own | does not help |
  * | NotAttached | the pod's attachments have brought fewer | does not help |
  * | RangeExhausted | fewer addresses are free than planned | may help |

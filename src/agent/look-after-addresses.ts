@@ -36,15 +36,18 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
       .filter(hasNetwork)
       .map(({ sandboxId }) => sandboxId),
   );
-  let given = 0;
+  const failures: unknown[] = [];
+  let found = 0;
   for (const provider of Object.values(host.addresses)) {
     const { held } = await readHeld(provider, [], signal);
     const lost = lostLeases(held, (sandboxId) => alive.has(sandboxId), Date.now());
-    for (const { sandboxId } of lost) await provider.release(sandboxId, signal);
-    given += lost.length;
+    for (const { sandboxId } of lost)
+      await provider.release(sandboxId, signal).catch((error: unknown) => failures.push(error));
+    found += lost.length;
   }
   host.addressFiles.removeAllBut(new Set(pods.all().map(({ sandboxId }) => sandboxId)));
-  return given;
+  if (failures.length > 0) throw failures[0];
+  return found;
 }
 
 /** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */

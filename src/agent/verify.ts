@@ -37,7 +37,7 @@ export class Verifier {
   async verifyAll(signal: AbortSignal): Promise<void> {
     const pods = this.#pods.all().filter(({ plan }) => plan.state === 'Verified');
     if (pods.length === 0) return;
-    await verifyAddresses(this.#pods, this.#host, signal);
+    await verifyAddresses(this.#pods, this.#host, signal).catch((error: unknown) => this.#onError(error));
     const table = await readProcessTable({ procRoot: this.#host.procRoot, signal });
     for (const { sandboxId } of pods) {
       await this.applySysctls(sandboxId, { isLate: true, signal });

@@ -1,8 +1,5 @@
-import type * as Koffi from 'koffi';
-
-import { createRequire } from 'node:module';
-
 import { type FailedCall, LinuxError, linuxErrorForErrno } from './linux-error.ts';
+import { AF_NETLINK, type NetlinkCalls, netlinkCalls, SOCK_RAW_CLOEXEC } from './netlink-calls.ts';
 
 /**
  * NETLINK_ROUTE (rtnetlink(7)) in the calling thread's network namespace, synchronous: the kernel has answered when the
@@ -28,31 +25,16 @@ const NLMSG_DONE = 3;
 const NETLINK_ROUTE = 0;
 const headerBytes = 16;
 // bits/socket.h
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 
 // A dump comes in parts of at most 32 KiB (netlink_recvmsg, net/netlink/af_netlink.c).
 const receiveBytes = 32_768;
 const attributeHeaderBytes = 4;
 
-type MessageArguments = readonly [fd: number, data: Buffer, length: number, flags: number];
-
-interface Calls {
-  readonly socket: (family: number, type: number, protocol: number) => number;
-  readonly send: (...message: MessageArguments) => number;
-  readonly recv: (...message: MessageArguments) => number;
-  readonly close: (fd: number) => number;
-  readonly errno: () => number;
-}
-
-let loaded: Calls | undefined;
-
 /** Throws LinuxError. */
 export function openRouteSocket(): RouteSocket {
   const calls = netlinkCalls();
-  const fd = calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  const fd = calls.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE);
   if (fd < 0) throw linuxErrorForErrno(calls.errno(), { syscall: 'socket', attempt: 'open a netlink socket' });
   let sequence = 0;
   return {
@@ -101,12 +83,16 @@ function messageOf({ type, flags, body }: NetlinkRequest, sequence: number): Buf
   return Buffer.concat([header, body]);
 }
 
-function send(calls: Calls, fd: number, { message, call }: { readonly message: Buffer; readonly call: FailedCall }) {
+function send(
+  calls: NetlinkCalls,
+  fd: number,
+  { message, call }: { readonly message: Buffer; readonly call: FailedCall },
+) {
   if (calls.send(fd, message, message.length, 0) < 0) throw linuxErrorForErrno(calls.errno(), call);
 }
 
 /** Until the acknowledgement, which is the last part of an answer; of a dump the end. */
-function receive(calls: Calls, fd: number, call: FailedCall): readonly Buffer[] {
+function receive(calls: NetlinkCalls, fd: number, call: FailedCall): readonly Buffer[] {
   const bodies: Buffer[] = [];
   for (;;) {
     const part = Buffer.alloc(receiveBytes);
@@ -132,19 +118,4 @@ function messagesOf(part: Buffer): readonly { readonly type: number; readonly bo
     at += Math.ceil(length / 4) * 4;
   }
   return messages;
-}
-
-// createRequire keeps a bundler from following the native module: it stays in node_modules beside the bundle.
-function netlinkCalls(): Calls {
-  if (loaded !== undefined) return loaded;
-  const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
-  const symbols = koffi.load(null);
-  loaded = {
-    socket: symbols.func('int socket(int, int, int)'),
-    send: symbols.func('long send(int, void *, size_t, int)'),
-    recv: symbols.func('long recv(int, void *, size_t, int)'),
-    close: symbols.func('int close(int)'),
-    errno: () => koffi.errno(),
-  };
-  return loaded;
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import { startShell } from '../linux/child-program.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { containerOf, setNode, signedPod } from './node-setting.ts';
@@ -37,6 +38,18 @@ describe('a pod with attachments of Multus', () => {
     expect(adjust).toMatchObject({ env: [{ value: '192.0.2.10,192.0.2.11' }] });
     await stage.runtime.call('StopPodSandbox', { pod });
     expect(stage.errors).toEqual([]);
+  });
+
+  test('is known to an agent that comes later', async () => {
+    using netns = makeNetworkNamespace();
+    using node = await setNode();
+    attach(netns, ['192.0.2.10/24', '192.0.2.11/24']);
+    await using program = await startShell('ulimit -Sn 8039');
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, attached(2));
+    await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
+    await node.verifier.verifyAll(new AbortController().signal);
+    expect(node.status().pods).toMatchObject([{ reason: 'Applied', sourceAddresses: ['192.0.2.10', '192.0.2.11'] }]);
   });
 
   test('that bring fewer than planned starts, and its report has the number', async () => {

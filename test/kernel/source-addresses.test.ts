@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { Demand, Translator } from '../../src/planner/demand.ts';
 import { runPhase } from '../../src/prove/phase-run.ts';
 import { predictionFor } from '../../src/prove/prediction.ts';
 import { reachFor } from '../../src/prove/proof.ts';
 import { type Topology, topologyFor } from '../../src/prove/topology.ts';
+import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { demand, extra, outbound } from '../planner/demands.ts';
 import { experiment, hundredPorts, stateOf } from './experiment.ts';
 
@@ -100,4 +102,30 @@ it('sockets that the program binds itself have one address under a transparent s
   const { predicted, seen } = await experiment(base);
   expect(predicted).toEqual({ reached: 100, stoppedBy: { ...portsRunOut, errno: 98 } });
   expect(seen).toEqual(predicted);
+});
+
+/** How many sockets of a namespace with a hundred ports get one by bind(address, 0), on each address in turn. */
+const boundOn = (...ips: readonly string[]): unknown => {
+  using namespace = makeNetworkNamespace();
+  const { low, high } = hundredPorts;
+  const inside = ['netns', 'exec', namespace.name];
+  const setRange = `echo '${low} ${high}' > /proc/sys/net/ipv4/ip_local_port_range`;
+  execFileSync('ip', [...inside, 'sh', '-c', setRange]);
+  const bindAll = `
+    const bound = (ip) => new Promise((resolve) => {
+      const more = (count) => require('node:net').createServer().on('error', () => resolve(count)).listen(0, ip, () => more(count + 1));
+      more(0);
+    });
+    (async () => {
+      const counts = [];
+      for (const ip of ${JSON.stringify(ips)}) counts.push(await bound(ip));
+      console.log(JSON.stringify(counts));
+      process.exit(0);
+    })();`;
+  return JSON.parse(String(execFileSync('ip', [...inside, process.execPath, '-e', bindAll])));
+};
+
+it('bind(address, 0) has the ports of each address, and of each family, for itself', () => {
+  expect(boundOn('127.0.0.1', '::1')).toEqual([100, 100]);
+  expect(boundOn('127.0.0.1', '127.0.0.2', '127.0.0.1')).toEqual([100, 100, 0]);
 });

@@ -1,15 +1,26 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mountBpf } from '../../src/linux/mount.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import { hooks, libbpf } from '../../src/linux/spread/libbpf.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader, type SpreaderOptions } from '../../src/linux/spread/spreader.ts';
+import { cacheDirectory } from '../cluster/lab/environment.ts';
 import { clangArguments, ensureSpreadObject } from '../cluster/lab/spread-object.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 
@@ -74,25 +85,21 @@ export interface SpreadSetting extends AsyncDisposable {
   readonly setSysctl: (name: string, value: string) => Promise<void>;
 }
 
-const outputFor = (name: string): string => {
-  const directory = mkdtempSync(join(tmpdir(), 'spread-'));
-  process.once('exit', () => rmSync(directory, { recursive: true }));
-  return join(directory, name);
+/** Kept in the cache: another source has another name. */
+const built = (source: string, compiler: readonly string[]): string => {
+  const path = join(import.meta.dirname, source);
+  const hash = createHash('sha256').update(compiler.join(' ')).update(readFileSync(path)).digest('hex').slice(0, 12);
+  const output = join(cacheDirectory(), 'spread', `${source}-${hash}`);
+  if (existsSync(output)) return output;
+  const [tool = '', ...args] = compiler;
+  mkdirSync(dirname(output), { recursive: true });
+  const scratch = `${output}.${process.pid}`;
+  execFileSync(tool, [...args, '-o', scratch, path]);
+  renameSync(scratch, output);
+  return output;
 };
 
-const compiled = (): string => {
-  const program = outputFor('connector');
-  execFileSync('gcc', ['-O2', '-Wall', '-o', program, join(import.meta.dirname, 'connector.c')]);
-  return program;
-};
-
-export const compileForBpf = (source: string): string => {
-  const object = outputFor('object.o');
-  execFileSync('clang', [...clangArguments(), '-c', join(import.meta.dirname, source), '-o', object]);
-  return object;
-};
-
-let program: string | undefined;
+export const compileForBpf = (source: string): string => built(source, ['clang', ...clangArguments(), '-c']);
 
 /** Where cgroups of version 2 are, also beside those of version 1. */
 export const cgroupRoot = (): string =>
@@ -104,7 +111,7 @@ interface Talk extends AsyncDisposable {
 }
 
 const run = (netns: string, args: readonly string[], cgroup = cgroupRoot()): Talk => {
-  program ??= compiled();
+  const program = built('connector.c', ['gcc', '-O2', '-Wall']);
   const inside = 'echo $$ > "$0/cgroup.procs" && exec nsenter "$@"';
   const command = [cgroup, `--net=${netns}`, program, ...args];
   const child = spawn('sh', ['-c', inside, ...command], { stdio: ['pipe', 'pipe', 'inherit'] });

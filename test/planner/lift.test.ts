@@ -95,14 +95,14 @@ describe('what lifts a limit', () => {
     const demands = fc.record({
       inbound: fc.array(fc.record({ ...flow, opensPerSecond: fc.nat(20_000), listenBacklog: fc.nat(65_535) })),
       outbound: fc.array(fc.record({ ...flow, destinationAddresses: fc.integer({ min: 1, max: 9 }) })),
-      maximumExtraAddresses: fc.nat(8),
+      maximumExtra: fc.nat(8),
     });
     fc.assert(
-      fc.property(demands, ({ inbound: accepted, outbound: opened, maximumExtraAddresses }) => {
+      fc.property(demands, ({ inbound: accepted, outbound: opened, maximumExtra }) => {
         const base = demand({
           inbound: accepted.map((changes, index) => inbound({ ...changes, name: `in-${index}` })),
           outbound: opened.map((changes, index) => outbound({ ...changes, name: `out-${index}` })),
-          ...extra(maximumExtraAddresses),
+          ...extra(maximumExtra),
         });
         const planned = plan(base);
         fc.pre(planned.feasible);

@@ -65,6 +65,16 @@ describe('as many addresses as are needed', () => {
     expect(planned(flow, extra(8)).sourceAddresses.total).toBe(1);
   });
 
+  it('a port that is bound early to one of them is lost to connect() from all', () => {
+    const flows = [
+      { connections: 40_000, binding: 'Early' },
+      { connections: 60_000, binding: 'Late' },
+    ] as const;
+    const result = plan(demandOf(flows, extra(8, { spread: 'Application' })));
+    // 64,512 − 40,000 = 24,512 ports an address are left, 95 % of them fast: 3 × 23,286 = 69,859
+    expect(result.sourceAddresses.total).toBe(3);
+  });
+
   it('one less does not suffice, and none is planned that lifts nothing', () => {
     const flows = fc.record({
       connections: fc.integer({ min: 1, max: 600_000 }),

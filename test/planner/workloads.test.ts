@@ -96,3 +96,17 @@ describe('a chat behind three ingress pods', () => {
     expect(limitOf(result, { limit: 'RLIMIT_NOFILE' })).toEqual([110_256, 1024, 'Raised']);
   });
 });
+
+describe('a collector that holds 200,000 connections to one address and port', () => {
+  const result = plan(exampleDemand('source-addresses'));
+
+  it('gets three further addresses: 220,000 is more than 3 × 61,286 and less than 4 × 61,286', () => {
+    expect(result.sourceAddresses).toEqual({ total: 4, extra: 3 });
+    expect(result.feasible).toBe(true);
+    expect(result.connections.reachable).toBe(4 * 64_512);
+  });
+
+  it('gets 18,398 descriptors in each of 12 processes', () => {
+    expect(result.containers[0]).toMatchObject({ processes: 12, descriptors: { soft: 18_398 } });
+  });
+});

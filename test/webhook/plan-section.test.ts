@@ -11,6 +11,12 @@ const program: PodManifest = { spec: { containers: [{ name: 'program' }] } };
 const planned = (pod: PodManifest, budget = parsedBudget(), namespaceLabels = {}) =>
   podPlanFor({ budget, pod, namespaceLabels, observed: nothingObserved('messaging'), keyId: 'key' });
 
+const broker = {
+  name: 'broker',
+  connections: 26_000,
+  destination: { addresses: { ips: ['198.51.100.7'], ports: [1883] } },
+};
+
 const withSysctl = (name: string, value: string): PodManifest => ({
   spec: { ...program.spec, securityContext: { sysctls: [{ name, value }] } },
 });
@@ -30,6 +36,16 @@ test('the section has the limits of the pod’s first container, the agent’s s
     'net.ipv4.ip_local_port_range=10240 65535',
     'net.ipv4.ip_local_reserved_ports=11883',
   ]);
+});
+
+test('ports are spread for a pod of its own network, and never for one of the node’s', () => {
+  const spec = { outbound: [{ ...broker, portSelection: 'Spread' }] };
+  const budget = parsedBudget(outboundBudget({ spec }));
+  const onHost: PodManifest = { spec: { ...program.spec, hostNetwork: true } };
+
+  expect(planned(program, budget).section.sourceAddresses).toHaveProperty('ports', 'Spread');
+  expect(planned(onHost, budget).section.sourceAddresses).not.toHaveProperty('ports');
+  expect(planned(program).section.sourceAddresses).not.toHaveProperty('ports');
 });
 
 test('two generations of one plan and two keys have one hash, another limit another', () => {
