@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readNetnsCookie } from '../../src/linux/libc.ts';
 import { libbpf } from '../../src/linux/spread/libbpf.ts';
-import { openSpreader } from '../../src/linux/spread/spreader.ts';
+import { openSpreader, whyNoTuples } from '../../src/linux/spread/spreader.ts';
 import {
   cgroupRoot,
   compileForBpf,
@@ -16,6 +16,7 @@ import {
   peerPorts,
   podIps,
   programsAt,
+  spreadObject,
   spreadPod,
   startSpreadPod,
 } from './spread-setting.ts';
@@ -136,6 +137,22 @@ it.each([
 ])('with $what there is a reason instead of a spreader', ({ options, reason }) => {
   const opened = openSpreader({ bpffsPath: undefined, hostCookies: new Set(), ...options });
   expect(opened).toEqual({ form: 'None', reason: expect.stringMatching(reason) });
+});
+
+it.each([
+  { release: '6.18.44', hasTypes: true, reason: undefined },
+  { release: '6.1.0-56-cloud-amd64', hasTypes: true, reason: undefined },
+  { release: '5.15.0-91-generic', hasTypes: true, reason: 'kernel 5.15.0-91-generic: ports are chosen from 6.1 on' },
+  { release: '6.0.19', hasTypes: true, reason: 'kernel 6.0.19: ports are chosen from 6.1 on' },
+  { release: '6.8.0', hasTypes: false, reason: 'this kernel has no /sys/kernel/btf/vmlinux' },
+])('kernel $release with types $hasTypes leaves ports to itself: $reason', ({ release, hasTypes, reason }) => {
+  expect(whyNoTuples(release, hasTypes)).toBe(reason);
+});
+
+it('addresses alone are loaded without what ports take', async () => {
+  const object = libbpf().load({ path: await spreadObject(), programs: ['addresses4', 'addresses6'], maps: new Map() });
+  expect([...object.programs.keys()].toSorted()).toEqual(['addresses4', 'addresses6']);
+  object.close();
 });
 
 it('a directory that is no cgroup of version 2 is refused', async () => {

@@ -131,20 +131,21 @@ function removeOtherVersions(folder: string): void {
 
 /** The port is bound with SO_REUSEADDR; before 6.1 bpf_setsockopt() does not know it, and a port would serve one destination. */
 const firstRelease = [6, 1] as const;
+/** Where a kernel tells what its structures are like (CONFIG_DEBUG_INFO_BTF). */
+const kernelTypes = '/sys/kernel/btf/vmlinux';
 
-function whyNoTuples(): string | undefined {
-  const [major = 0, minor = 0] = release()
-    .split('.')
-    .map((part) => Number.parseInt(part, 10));
+/** Why a kernel of this release gets addresses alone; undefined: it may get all. */
+export function whyNoTuples(kernelRelease: string, hasTypes: boolean): string | undefined {
+  const [major = 0, minor = 0] = kernelRelease.split('.').map((part) => Number.parseInt(part, 10));
   const isNewEnough = major > firstRelease[0] || (major === firstRelease[0] && minor >= firstRelease[1]);
-  if (!isNewEnough) return `kernel ${release()}: ports are chosen from ${firstRelease.join('.')} on`;
-  return existsSync('/sys/kernel/btf/vmlinux') ? undefined : 'this kernel has no /sys/kernel/btf/vmlinux';
+  if (!isNewEnough) return `kernel ${kernelRelease}: ports are chosen from ${firstRelease.join('.')} on`;
+  return hasTypes ? undefined : `this kernel has no ${kernelTypes}`;
 }
 
 function loadBest(bpf: Libbpf, path: string, folder: string | undefined): Attached & { readonly object: BpfObject } {
   const load = (forms: readonly AttachedForm[]): BpfObject =>
     loadPinned(bpf, { path, programs: forms.flatMap((form) => Object.values(programNames[form])) }, folder);
-  const reason = whyNoTuples();
+  const reason = whyNoTuples(release(), existsSync(kernelTypes));
   if (reason !== undefined) return { object: load(['Addresses']), form: 'Addresses', reason };
   try {
     return { object: load(['Tuples', 'Addresses']), form: 'Tuples', reason: undefined };
