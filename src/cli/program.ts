@@ -126,6 +126,10 @@ const addProveCommand = (
     )
     .requiredOption('-f, --file <file>', 'YAML or JSON with ConnectionBudgets; "-" is standard input')
     .option('--scale <part>', 'prove the same shape smaller: 0.01 is a hundredth of ranges, limits and counts', '1')
+    .option(
+      '--raise-host-limits',
+      'raise limits of this machine (fs.file-max, fs.epoll.max_user_watches, nf_conntrack_max) that are too low for both ends, while the proof runs',
+    )
     .addOption(outputOption(['text', 'json', 'yaml', 'html'], 'text'))
     .action(run);
 };

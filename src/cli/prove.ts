@@ -3,13 +3,16 @@ import { demandFor } from '../api/demand.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import { assumptionText } from '../planner/assumptions.ts';
 import { bytesText, numberText } from '../planner/explain.ts';
-import type { Demand } from '../planner/demand.ts';
+import type { Demand, InboundFlow, OutboundFlow } from '../planner/demand.ts';
+import type { HostShortage } from '../prove/machine.ts';
 import type { Reach } from '../prove/prediction.ts';
 import type { PhaseProof, Proof } from '../prove/proof.ts';
 import { ProveError } from '../prove/prove-error.ts';
 import { barText, limitLine } from './plan-text.ts';
 import { nameOf } from './plan-wording.ts';
 import { InputError, readBudgets } from './read-budgets.ts';
+
+type Flow = InboundFlow | OutboundFlow;
 
 /** What a command may do while it runs, besides its outcome. */
 export interface Terminal {
@@ -22,6 +25,7 @@ export interface Terminal {
 export interface ProveCommandOptions {
   readonly file: string;
   readonly scale: string;
+  readonly raiseHostLimits?: boolean;
 }
 
 export interface ProvenBudget {
@@ -37,9 +41,12 @@ const parseScale = (text: string): number => {
   throw new InputError(`--scale ${text}: must be a number above 0 and at most 1`);
 };
 
+const raisedText = ({ name, before, value }: HostShortage): string =>
+  `${name} of this machine is ${numberText(value)} while the proof runs, ${numberText(before)} before and after: both ends are here`;
+
 /** The proof of each budget in the file, one after the other. @throws InputError, ProveError */
 export const proveBudgets = async (
-  { file, scale: scaleText }: ProveCommandOptions,
+  { file, scale: scaleText, raiseHostLimits = false }: ProveCommandOptions,
   { signal, writeProgress, spreadObjectPath }: Terminal,
 ): Promise<readonly ProvenBudget[]> => {
   const scale = parseScale(scaleText);
@@ -53,6 +60,8 @@ export const proveBudgets = async (
       scale,
       signal,
       spreadObjectPath,
+      raisesHostLimits: raiseHostLimits,
+      onRaised: (raised) => raised.forEach((limit) => writeProgress(`${name}: ${raisedText(limit)}\n`)),
       onProgress: (phase, { flow, accepted, declared }) =>
         writeProgress(`${name} ${phase}: ${flow} ${numberText(accepted)} of ${numberText(declared)}\n`),
     });
@@ -63,13 +72,44 @@ export const proveBudgets = async (
 
 export const isProven = ({ proof }: ProvenBudget): boolean => proof.before.isAsPredicted && proof.after.isAsPredicted;
 
+/** Said of a demand where it is so: what the proof does not show, or shows in another way than the pod would have it. */
+const demandNotes: readonly (readonly [isSo: (demand: Demand, flows: readonly Flow[]) => boolean, note: string])[] = [
+  [
+    ({ scale }, flows) => scale.pods > 1 && flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')),
+    "one pod is proven: it gets its part of the translators' ports",
+  ],
+  [
+    ({ scale, outbound }) => scale.pods > 1 && outbound.some((flow) => flow.maxConnectionsPerAddress !== undefined),
+    'one pod is proven: it gets its part of what the far end takes',
+  ],
+  [
+    ({ inbound }) => inbound.some(({ path }) => path.some(({ type }) => type === 'Sidecar')),
+    'of what passes a sidecar to the program, the way from the sidecar on is proven, not that to it',
+  ],
+  [
+    ({ outbound }) => outbound.some(({ path }) => path.some(({ type }) => type === 'Sidecar')),
+    'sidecars on the way out are left out',
+  ],
+  [(_, flows) => flows.length > 1, 'flows are opened one after the other'],
+  [
+    ({ inbound }, flows) =>
+      flows.some(({ closesPerSecond }) => closesPerSecond > 0) ||
+      inbound.some(({ opensPerSecond }) => opensPerSecond > 0),
+    'connections are opened and held: bursts, and what closes and lingers, are planned, not proven',
+  ],
+  [
+    ({ queuedReceiveBytes, queuedSendBytes }) => queuedReceiveBytes + queuedSendBytes > 0,
+    'connections are idle: queuedBytes are planned, not proven',
+  ],
+];
+
 /** What the proof does not show, or shows in another way than the pod would have it, and why a curve becomes flat. */
 export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => {
   const flows = [...demand.inbound, ...demand.outbound];
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
-  const shares = flows.some(({ path }) => path.some(({ sharedBy }) => sharedBy !== 'Pod')) && demand.scale.pods > 1;
   return [
     ...proof.notes,
+    ...proof.raised.map(raisedText),
     ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
     ...(largest > proof.hardNofile
       ? [
@@ -77,14 +117,7 @@ export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => 
         ]
       : []),
     ...proof.after.state.plan.assumptions.filter(({ kind }) => kind === 'KernelPortCliff').map(assumptionText),
-    ...(shares ? ["one pod is proven: it gets its part of the translators' ports"] : []),
-    ...(flows.some(({ path }) => path.some(({ type }) => type === 'Sidecar')) ? ['sidecars are left out'] : []),
-    ...(flows.some(({ closesPerSecond }) => closesPerSecond > 0)
-      ? ['connections are opened and held: what closes and lingers is planned, not proven']
-      : []),
-    ...(demand.outbound.some(({ maxConnectionsPerAddress }) => maxConnectionsPerAddress !== undefined)
-      ? ['what the far end itself takes (maxConnectionsPerAddress) is left out']
-      : []),
+    ...demandNotes.filter(([isSo]) => isSo(demand, flows)).map(([, note]) => note),
   ];
 };
 

@@ -15,6 +15,10 @@ const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
 // RLIM64_INFINITY of asm-generic/resource.h is ~0ULL.
 const RLIM64_INFINITY = 2n ** 64n - 1n;
+// asm-generic/fcntl.h
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EAGAIN = 11;
 
 /** Soft and hard limit; `Infinity` is what /proc/PID/limits prints as "unlimited". */
 export interface Rlimit {
@@ -39,6 +43,7 @@ interface Libc {
   readonly getsockopt: (...args: GetsockoptArguments) => number;
   /** Node's own close() warns in a worker thread about descriptors that Node did not open. */
   readonly close: (fd: number) => number;
+  readonly flock: (fd: number, operation: number) => number;
   readonly errno: () => number;
 }
 
@@ -83,6 +88,15 @@ export function readNetnsCookie(): bigint {
   }
 }
 
+/** flock(2): true when the lock is ours, until `fd` is closed or this process ends, whichever way; false: another has it. */
+export function tryLockFile(fd: number, call: FailedCall): boolean {
+  const { flock, errno } = libc();
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
+  const reason = errno();
+  if (reason === EAGAIN) return false;
+  throw linuxErrorForErrno(reason, call);
+}
+
 // createRequire keeps a bundler from following the native module: it stays in node_modules beside the bundle.
 function libc(): Libc {
   if (loaded !== undefined) return loaded;
@@ -95,6 +109,7 @@ function libc(): Libc {
     socket: symbols.func('int socket(int family, int type, int protocol)'),
     getsockopt: symbols.func('int getsockopt(int fd, int level, int option, void *value, void *length)'),
     close: symbols.func('int close(int fd)'),
+    flock: symbols.func('int flock(int fd, int operation)'),
     errno: () => koffi.errno(),
   };
   return loaded;

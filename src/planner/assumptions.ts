@@ -19,6 +19,8 @@ const sentences: Readonly<Record<AssumptionKind, Sentence>> = {
     `translator ${name}: what is not declared is taken as sharedBy ${seconds > 0 ? 'Cluster' : 'Pod'} and lingerSeconds ${seconds}`,
   NoTranslatorDeclared: (flow) =>
     `flow ${flow}: no translator is declared on the way; if its node masquerades, all pods of the node share 64,512 ports per destination; a cloud's own connection tracking is Unknown`,
+  EvenTranslatorAddresses: (name, addresses) =>
+    `translator ${name}: its ${numberText(addresses)} addresses are taken as used evenly; one that chooses by a hash, as "snat to" a range in Linux does, has one of them for a pod and a destination`,
   NodeUnknown: () =>
     `no node is known: fs.nr_open ${numberText(defaultNrOpen)}, net.core.somaxconn ${numberText(defaultSomaxconn)} and RLIMIT_NOFILE ${numberText(defaultNofile.soft)} soft, ${numberText(defaultNofile.hard)} hard are assumed; all other node limits are Unknown`,
   KernelPortCliff: (flow, fast) =>

@@ -106,6 +106,7 @@ export type AssumptionKind =
   | 'ServiceHeadless'
   | 'TranslatorDefaults'
   | 'NoTranslatorDeclared'
+  | 'EvenTranslatorAddresses'
   | 'NodeUnknown'
   | 'KernelPortCliff'
   | 'TimestampsBothEnds'

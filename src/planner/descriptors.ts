@@ -11,7 +11,8 @@ export interface ContainerPlan {
   readonly descriptors: { readonly soft: Descriptors; readonly hard: Descriptors };
 }
 
-const sidecarDescriptorsPerConnection = 2;
+/** A sidecar accepts a connection and opens another for it. */
+export const sidecarDescriptorsPerConnection = 2;
 
 const isSidecarOf = (load: Load, container: ContainerDemand): boolean =>
   load.flow.path.some(({ type, name }) => type === 'Sidecar' && name === container.name);

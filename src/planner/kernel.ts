@@ -70,7 +70,7 @@ export const conntrackLingerSeconds = 120;
  */
 export const socketBytes = 2521 + 862 + 192 + 192 + 56 + 192;
 
-/** inet_bind_bucket per distinct (source address, port) of a client (measured). */
+/** Two bind buckets of 128 B per distinct (source address, port) of a client; TIME_WAIT keeps them too (measured). */
 export const bindBucketBytes = 256;
 
 /** A socket in TIME_WAIT (measured). */

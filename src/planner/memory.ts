@@ -36,7 +36,7 @@ const timeWaitTerms = (loads: readonly Load[]): Terms => ({
 interface MemoryNeed {
   readonly live: number;
   readonly program: number;
-  /** Bind buckets, one for each distinct source tuple of the clients, and sockets in TIME_WAIT. */
+  /** Sockets in TIME_WAIT, and bind buckets: one for each distinct source tuple that is open or in TIME_WAIT. */
   readonly fixed: number;
 }
 
@@ -44,11 +44,12 @@ interface MemoryNeed {
 const memoryNeed = (demand: Demand, loads: readonly Load[], sourceTuples: number): MemoryNeed => {
   const queued = demand.queuedReceiveBytes + demand.queuedSendBytes;
   const programOf = (load: Load): number => demand.containers[load.flow.container]?.memoryPerConnectionBytes ?? 0;
-  const clients = sumOf(loads, (load) => ('binding' in load.flow ? load.connections : 0));
+  const outbound = loads.filter((load) => 'binding' in load.flow);
+  const tuples = sumOf(outbound, (load) => load.connections) + neededFor(timeWaitTerms(outbound));
   return {
     live: sumOf(loads, (load) => load.connections * (load.sockets * socketBytes + queued)),
     program: sumOf(loads, (load) => load.connections * programOf(load)),
-    fixed: Math.min(clients, sourceTuples) * bindBucketBytes + neededFor(timeWaitTerms(loads)) * timeWaitBytes,
+    fixed: Math.min(tuples, sourceTuples) * bindBucketBytes + neededFor(timeWaitTerms(loads)) * timeWaitBytes,
   };
 };
 

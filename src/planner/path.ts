@@ -122,12 +122,27 @@ const keepalive = (
   };
 };
 
-export const planPath = (demand: Demand, loads: Loads): StageOutcome => ({
-  limits: [
-    ...loads.inbound.flatMap(clientLimit),
-    ...loads.all.flatMap((load) => load.flow.path.flatMap((translator) => translatorLimit([load], translator, loads))),
-    ...sharedTranslatorLimits(loads),
-    ...farEndLimits(loads),
-  ],
-  ...keepalive(demand, loads),
-});
+/** One assumption for each translator with several addresses; a hash of the addresses spreads pods, not connections (measured). */
+const evenAddresses = ({ all }: Loads): readonly Assumption[] => {
+  const several = all.flatMap(({ flow }) =>
+    flow.path.filter(({ addresses, portsPerAddress }) => addresses > 1 && portsPerAddress !== undefined),
+  );
+  const byName = new Map(several.map(({ name, addresses }) => [name, addresses]));
+  return [...byName].map(([subject, value]) => ({ kind: 'EvenTranslatorAddresses', subject, value }));
+};
+
+export const planPath = (demand: Demand, loads: Loads): StageOutcome => {
+  const { sysctls, assumptions } = keepalive(demand, loads);
+  return {
+    limits: [
+      ...loads.inbound.flatMap(clientLimit),
+      ...loads.all.flatMap((load) =>
+        load.flow.path.flatMap((translator) => translatorLimit([load], translator, loads)),
+      ),
+      ...sharedTranslatorLimits(loads),
+      ...farEndLimits(loads),
+    ],
+    sysctls,
+    assumptions: [...assumptions, ...evenAddresses(loads)],
+  };
+};

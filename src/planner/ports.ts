@@ -21,11 +21,11 @@ export interface PortPlan extends StageOutcome {
   readonly sourceTuples: Ports;
 }
 
-/** Ports of a range without the reserved ones; of an odd number the kernel may lose one (measured). */
+/** Ports of a range without the reserved ones; of an odd number the kernel may miss one, not the same each time (measured). */
 export const portsIn = ({ low, high }: PortRange, reserved: readonly number[]): Ports => {
   const all = high - low + 1;
   const taken = reserved.filter((port) => port >= low && port <= high).length;
-  return ports(Math.max(0, all - (all % 2) - taken));
+  return ports(Math.max(0, all - (all > 1 ? all % 2 : 0) - taken));
 };
 
 /** One choice of range and addresses, and what it gives each space. */

@@ -53,9 +53,9 @@ const enter = (netnsPath: string): void => {
   closeSync(fd);
 };
 
-const listenOn = ({ port, backlog }: Listener): number => {
+const listenOn = ({ port, backlog, isOneOfMany }: Listener): number => {
   const fd = succeeded(calls.openListener(), 'open a socket');
-  calls.setOption(fd, 'ReuseAddress', 1);
+  calls.setOption(fd, isOneOfMany ? 'ReusePort' : 'ReuseAddress', 1);
   succeeded(calls.bind(fd, writeSocketAddress(newSocketAddress(), 0, port)), `bind port ${port}`);
   succeeded(calls.listen(fd, backlog), `listen on port ${port}`);
   return fd;

@@ -10,6 +10,8 @@ export interface Endpoint {
 export interface Listener {
   readonly port: number;
   readonly backlog: number;
+  /** SO_REUSEPORT: several sockets on one port, each with a queue of its own. */
+  readonly isOneOfMany: boolean;
 }
 
 export interface Prepare {
@@ -40,6 +42,8 @@ export interface OpenPlan {
   readonly source: Source;
   /** TCP_SYNCNT; undefined: the kernel's. */
   readonly synRetries: number | undefined;
+  /** Whether the answer to each connection is heard before the next is opened: where one refusal ends the flow. */
+  readonly oneByOne?: boolean;
 }
 
 export interface Open {

@@ -29,7 +29,7 @@ const userOfMachine = (): number => {
   return uid;
 };
 
-const defaultDirectory = (): string => join(tmpdir(), `connection-budget-prove-${userOfMachine()}`);
+export const recordDirectory = (): string => join(tmpdir(), `connection-budget-prove-${userOfMachine()}`);
 
 const isAlive = (process: ProcessIdentity): boolean => {
   try {
@@ -49,7 +49,8 @@ const endProcess = (recorded: ProcessIdentity): void => {
   }
 };
 
-const jsonOf = (path: string): unknown => {
+/** undefined: no such file, or no JSON. */
+export const jsonOf = (path: string): unknown => {
   try {
     return JSON.parse(readFileSync(path, 'utf8'));
   } catch {
@@ -64,18 +65,23 @@ const endOf = (path: string): void => {
   rmSync(path, { force: true });
 };
 
-/** Ends what a killed proof left: processes by their recorded id and start time, never by a name. */
-export const endLeftovers = (directory: string = defaultDirectory()): void => {
+/** Makes the directory of records, or throws ProveError CannotHere where it is not ours alone. */
+export const prepareRecordDirectory = (directory: string): void => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // Whoever can write here can have processes ended.
+  // Whoever can write here can have processes ended and settings changed.
   const { uid, mode } = lstatSync(directory);
   if (uid !== process.getuid?.() || (mode & 0o022) !== 0)
     throw new ProveError('CannotHere', `${directory} belongs to somebody else, or others may write to it: remove it`);
+};
+
+/** Ends what a killed proof left: processes by their recorded id and start time, never by a name. */
+export const endLeftovers = (directory: string = recordDirectory()): void => {
+  prepareRecordDirectory(directory);
   for (const name of readdirSync(directory)) if (name.endsWith('.json')) endOf(join(directory, name));
 };
 
 /** The record of this proof's processes; gone when it is disposed of. */
-export const startRecord = (directory: string = defaultDirectory()): ProcessRecord => {
+export const startRecord = (directory: string = recordDirectory()): ProcessRecord => {
   const { pid, startTimeTicks } = readProcess(process.pid);
   const path = join(directory, `${pid}-${startTimeTicks}-${process.hrtime.bigint()}.json`);
   const processes: ProcessIdentity[] = [];

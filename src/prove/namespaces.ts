@@ -55,20 +55,27 @@ const namespaceOf = (pid: number | 'self'): string | undefined => {
   }
 };
 
-/** unshare(1) becomes `cat`, which ends with its standard input, so with this process, however that ends. */
-const startKeeper = async ({ record, signal }: Context): Promise<ChildProcess> => {
-  const child = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'pipe'] });
-  await started(child, 'unshare');
-  const { pid = 0, stderr } = child;
-  record.add(pid);
+/** Until the process is in a namespace of its own; false: it ended before. */
+const isInside = async (child: ChildProcess, signal: AbortSignal): Promise<boolean> => {
   for (let waited = 0; waited < 500; waited += 1) {
-    const namespace = namespaceOf(pid);
-    if (child.exitCode !== null || namespace === undefined) break;
-    if (namespace !== namespaceOf('self')) return child;
+    const namespace = namespaceOf(child.pid ?? 0);
+    if (child.exitCode !== null || namespace === undefined) return false;
+    if (namespace !== namespaceOf('self')) return true;
     await delay(2, undefined, { signal });
   }
-  const said = stderr === null ? '' : (await text(stderr)).trim();
+  return false;
+};
+
+/** unshare(1) becomes `cat`, which ends with its standard input, so with this process, however that ends. */
+const startKeeper = async ({ record, signal }: Context, made: AsyncDisposableStack): Promise<number> => {
+  const child = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'pipe'] });
+  await started(child, 'unshare');
+  made.defer(async () => endOf(child));
+  const { pid = 0, stderr } = child;
+  record.add(pid);
+  if (await isInside(child, signal)) return pid;
   await endOf(child);
+  const said = stderr === null ? '' : (await text(stderr)).trim();
   throw new ProveError(
     'CannotHere',
     `no right to make a network namespace here (${said}): run it as root, or below "unshare --user --map-root-user --net"`,
@@ -85,12 +92,12 @@ const runInside = async (
     stdio: ['pipe', 'ignore', 'pipe'],
     signal,
   });
-  await started(child, 'nsenter');
+  // An abort is told here as an error, at any time; without a listener it would end the program.
+  child.on('error', () => undefined);
   child.stdin.on('error', () => undefined);
+  await started(child, 'nsenter');
   child.stdin.end(input);
-  const exited = once(child, 'exit');
-  const said = await text(child.stderr);
-  const [status] = await exited;
+  const [said, [status]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   if (status === 127) throw missingTool(tool, said);
   if (status !== 0) throw new ProveError('CannotHere', `${tool} failed in a namespace of the proof: ${said.trim()}`);
 };
@@ -116,9 +123,7 @@ export const makeNamespaces = async (topology: Topology, context: Context): Prom
   await using made = new AsyncDisposableStack();
   const keepers = new Map<string, number>();
   for (const { name } of topology.namespaces) {
-    const keeper = await startKeeper(context);
-    made.defer(async () => endOf(keeper));
-    keepers.set(name, keeper.pid ?? 0);
+    keepers.set(name, await startKeeper(context, made));
   }
   const pathOf = (name: NamespaceName): string => `/proc/${keepers.get(name) ?? 0}/ns/net`;
   for (const { from, to, batch } of topology.links) {

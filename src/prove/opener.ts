@@ -44,9 +44,9 @@ export class Opener {
 
   /** Opens as many as the window allows, then hears what became of those on the way. */
   step(accepted: number, batch: number): void {
-    const { until, window } = this.#command;
-    const allowed = Math.min(until, accepted + window);
-    const end = Math.min(allowed, this.#next + batch);
+    const { until, window, plan } = this.#command;
+    const allowed = plan.oneByOne === true && this.#pending > 0 ? this.#next : Math.min(until, accepted + window);
+    const end = Math.min(allowed, this.#next + (plan.oneByOne === true ? 1 : batch));
     while (this.#errno === 0 && this.#next < end) this.#openNext();
     const isWaiting = this.#next >= allowed || this.#errno !== 0;
     if (this.#pending > 0 || isWaiting) this.#calls.wait(this.#epoll, isWaiting ? 1 : 0, this.#seen);

@@ -102,11 +102,16 @@ const startContainer = async (setting: Setting, index: number): Promise<readonly
   return holders;
 };
 
-const startPeer = async ({ topology, namespaces, start }: Setting): Promise<Holder> => {
+/** Without limits of its own: the peers, or a sidecar that the budget does not list. */
+const startUnlimited = async (
+  { namespaces, start }: Setting,
+  name: 'pod' | 'peer',
+  listeners: Topology['peerListeners'],
+): Promise<Holder> => {
   const holder = await start();
   await holder.prepare({
-    netnsPath: namespaces.pathOf('peer'),
-    listeners: topology.peerListeners,
+    netnsPath: namespaces.pathOf(name),
+    listeners,
     adopt: undefined,
     reservedDescriptors: 0,
     room: undefined,
@@ -118,13 +123,21 @@ const startPeer = async ({ topology, namespaces, start }: Setting): Promise<Hold
 interface Crew {
   readonly containers: readonly (readonly Holder[])[];
   readonly peer: Holder;
+  /** By name. Those that are containers of the budget are processes of those. */
+  readonly sidecars: ReadonlyMap<string, readonly Holder[]>;
 }
 
 const startCrew = async (setting: Setting): Promise<Crew> => {
-  const peer = await startPeer(setting);
+  const peer = await startUnlimited(setting, 'peer', setting.topology.peerListeners);
   const containers: (readonly Holder[])[] = [];
   for (const index of setting.state.demand.containers.keys()) containers.push(await startContainer(setting, index));
-  return { containers, peer };
+  const sidecars = new Map<string, readonly Holder[]>();
+  for (const { sidecar } of setting.topology.flows) {
+    if (sidecar === undefined || sidecars.has(sidecar)) continue;
+    const listed = setting.state.demand.containers.findIndex(({ name }) => name === sidecar);
+    sidecars.set(sidecar, containers[listed] ?? [await startUnlimited(setting, 'pod', [])]);
+  }
+  return { containers, peer, sidecars };
 };
 
 const runFlows = async (
@@ -135,8 +148,9 @@ const runFlows = async (
   const results: FlowResult[] = [];
   for (const wiring of flows) {
     const pod = crew.containers[wiring.container] ?? [];
+    const across = crew.sidecars.get(wiring.sidecar ?? '') ?? [crew.peer];
     const outbound = wiring.direction === 'Outbound';
-    const sides = { openers: outbound ? pod : [crew.peer], acceptors: outbound ? [crew.peer] : pod };
+    const sides = { openers: outbound ? pod : across, acceptors: outbound ? across : pod };
     const tell = (): void =>
       options.onProgress({
         flow: wiring.flow,
@@ -155,9 +169,9 @@ const runFlows = async (
   return results;
 };
 
-const countHeld = async ({ containers, peer }: Crew) => {
+const countHeld = async ({ containers, peer, sidecars }: Crew) => {
   const pod = [];
-  for (const holder of containers.flat()) pod.push(await holder.count());
+  for (const holder of new Set([...containers, ...sidecars.values()].flat())) pod.push(await holder.count());
   const far = await peer.count();
   const all = [...pod, far];
   return {

@@ -16,6 +16,7 @@ export const errnos = {
   EADDRNOTAVAIL: 99,
   ENOBUFS: 105,
   ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
 } as const;
 
 export interface StoppedBy {
@@ -39,6 +40,7 @@ const errnoOf: Readonly<Partial<Record<LimitName, number>>> = {
   SourcePorts: errnos.EADDRNOTAVAIL,
   ClientPorts: errnos.EADDRNOTAVAIL,
   TranslatorPorts: errnos.ETIMEDOUT,
+  MaxConnectionsPerAddress: errnos.ECONNREFUSED,
   'net.netfilter.nf_conntrack_max': errnos.ETIMEDOUT,
   'fs.epoll.max_user_watches': errnos.ENOSPC,
   MemoryTotal: errnos.ENOMEM,

@@ -1,4 +1,5 @@
 import type { Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange, Translator } from '../planner/demand.ts';
+import { sidecarDescriptorsPerConnection } from '../planner/descriptors.ts';
 import { defaultNofile, defaultPortRange, defaultSomaxconn } from '../planner/kernel.ts';
 import { plan, type Plan } from '../planner/plan.ts';
 import type { Spreading } from './proof-spread.ts';
@@ -40,16 +41,26 @@ const scaledRange = ({ low, high }: PortRange, scale: number): PortRange => {
   return { low, high: low + ports - 1 };
 };
 
-/** One pod is proven: of what is shared it has its part. A sidecar is a process of its own and no part of this. */
+const withSurge = (sharers: number, surgePercent: number): number => Math.ceil((sharers * (100 + surgePercent)) / 100);
+
+/** One pod is proven: of what is shared it has its part. */
+const ownPart = (count: number | undefined, sharers: number, factor: number): number | undefined =>
+  count === undefined ? undefined : scaledCount(count / sharers, factor);
+
+/** A sidecar that opens what a flow brings to the program, from loopback addresses, with the pod's own ports. */
+export const openingSidecar = (flow: InboundFlow | OutboundFlow): Translator | undefined =>
+  'binding' in flow
+    ? undefined
+    : flow.path.find(({ type, portsPerAddress }) => type === 'Sidecar' && portsPerAddress === undefined);
+
+/** Of a flow that a sidecar opens the way to the sidecar is no part of this; other sidecars are none either. */
 const pathFor = (path: readonly Translator[], { scale }: Demand, factor: number): readonly Translator[] =>
   path
     .filter(({ type }) => type !== 'Sidecar')
     .map((translator) => {
-      const sharers = { Pod: 1, Node: scale.podsPerNode, Cluster: scale.pods }[translator.sharedBy];
-      const withSurge = translator.sharedBy === 'Pod' ? 1 : Math.ceil((sharers * (100 + scale.surgePercent)) / 100);
-      const { portsPerAddress } = translator;
-      const own = portsPerAddress === undefined ? undefined : scaledCount(portsPerAddress / withSurge, factor);
-      return { ...translator, sharedBy: 'Pod', portsPerAddress: own };
+      const pods = { Pod: 1, Node: scale.podsPerNode, Cluster: scale.pods }[translator.sharedBy];
+      const sharers = translator.sharedBy === 'Pod' ? 1 : withSurge(pods, scale.surgePercent);
+      return { ...translator, sharedBy: 'Pod', portsPerAddress: ownPart(translator.portsPerAddress, sharers, factor) };
     });
 
 /** Connections are opened and held: nothing closes, and no burst waits. */
@@ -57,14 +68,21 @@ const heldFlow = <F extends InboundFlow | OutboundFlow>(flow: F, demand: Demand,
   ...flow,
   connections: scaledCount(flow.connections, factor),
   closesPerSecond: 0,
-  path: pathFor(flow.path, demand, factor),
+  path: [openingSidecar(flow)].flatMap((sidecar) => sidecar ?? pathFor(flow.path, demand, factor)),
 });
+
+const isSidecarAlone = ({ containers, inbound, outbound }: Demand, index: number): boolean =>
+  inbound.some((flow) => openingSidecar(flow)?.name === containers[index]?.name) &&
+  [...inbound, ...outbound].every(({ container }) => container !== index);
 
 const heldDemand = (demand: Demand, scale: number): Demand => ({
   ...demand,
   scale: { pods: 1, podsPerNode: 1, surgePercent: 0 },
-  containers: demand.containers.map((container) => ({
+  containers: demand.containers.map((container, index) => ({
     ...container,
+    descriptorsPerConnection: isSidecarAlone(demand, index)
+      ? sidecarDescriptorsPerConnection
+      : container.descriptorsPerConnection,
     reservedDescriptors: Math.round(container.reservedDescriptors * scale),
     memoryPerConnectionBytes: 0,
     memoryLimitBytes: undefined,
@@ -73,12 +91,22 @@ const heldDemand = (demand: Demand, scale: number): Demand => ({
     ...heldFlow(flow, demand, scale),
     opensPerSecond: 0,
     listenBacklog: scaledCount(flow.listenBacklog, scale),
-    clients: flow.clients && {
-      ...flow.clients,
-      portsPerAddress: scaledCount(flow.clients.portsPerAddress, scale),
-    },
+    clients:
+      openingSidecar(flow) === undefined && flow.clients
+        ? {
+            ...flow.clients,
+            portsPerAddress: scaledCount(flow.clients.portsPerAddress, scale),
+          }
+        : undefined,
   })),
-  outbound: demand.outbound.map((flow) => ({ ...heldFlow(flow, demand, scale), maxConnectionsPerAddress: undefined })),
+  outbound: demand.outbound.map((flow) => ({
+    ...heldFlow(flow, demand, scale),
+    maxConnectionsPerAddress: ownPart(
+      flow.maxConnectionsPerAddress,
+      withSurge(demand.scale.pods, demand.scale.surgePercent),
+      scale,
+    ),
+  })),
   queuedReceiveBytes: 0,
   queuedSendBytes: 0,
 });

@@ -4,7 +4,16 @@ import type { Spreader } from '../linux/spread/spreader.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { FlowResult } from './flow-run.ts';
 import { endLeftovers } from './leftovers.ts';
-import { checkMachine, readMachine } from './machine.ts';
+import { changeHostSettings, restoreHostSettings } from './host-settings.ts';
+import {
+  checkHostLimits,
+  checkMemory,
+  checkPlatform,
+  hostShortages,
+  type HostShortage,
+  type Machine,
+  readMachine,
+} from './machine.ts';
 import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
 import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
 import { openProofSpreader, spreadingFor } from './proof-spread.ts';
@@ -24,6 +33,8 @@ export interface Proof {
   readonly scale: number;
   readonly facts: NodeFacts;
   readonly hardNofile: number;
+  /** Limits of the machine that were raised while it ran. */
+  readonly raised: readonly HostShortage[];
   readonly before: PhaseProof;
   readonly after: PhaseProof;
   /** What the proof shows in another way than a cluster would. */
@@ -34,12 +45,16 @@ export interface ProveOptions extends Omit<PhaseOptions, 'onProgress' | 'spreade
   readonly scale: number;
   /** spread.bpf.c, compiled; undefined: nothing is spread. */
   readonly spreadObjectPath?: string | undefined;
+  /** Whether limits of the machine that are too low for both ends are raised while the proof runs. */
+  readonly raisesHostLimits: boolean;
+  readonly onRaised: (raised: readonly HostShortage[]) => void;
   readonly onProgress: (phase: Phase, progress: Progress) => void;
 }
 
 type Stop = NonNullable<FlowResult['stop']>;
 
 const portLimit = (wiring: FlowWiring): Pick<StoppedBy, 'stage' | 'limit'> => {
+  if (wiring.sidecar !== undefined) return { stage: 'Sidecar', limit: 'net.ipv4.ip_local_port_range' };
   if (wiring.direction === 'Inbound') return { stage: 'Clients', limit: 'ClientPorts' };
   const isExplicit = wiring.open.source.kind === 'Ports';
   return { stage: 'Socket', limit: isExplicit ? 'SourcePorts' : 'net.ipv4.ip_local_port_range' };
@@ -50,6 +65,7 @@ const limitOf = ({ errno }: Stop, wiring: FlowWiring): Pick<StoppedBy, 'stage' |
   if (errno === errnos.EMFILE) return { stage: 'Process', limit: 'RLIMIT_NOFILE' };
   if (errno === errnos.ENFILE) return { stage: 'Node', limit: 'fs.file-max' };
   if (errno === errnos.ENOSPC) return { stage: 'Node', limit: 'fs.epoll.max_user_watches' };
+  if (errno === errnos.ECONNREFUSED) return { stage: 'Destination', limit: 'MaxConnectionsPerAddress' };
   if (errno === errnos.EADDRINUSE || errno === errnos.EADDRNOTAVAIL) return portLimit(wiring);
   if (errno !== errnos.ETIMEDOUT) return { stage: 'Node', limit: 'MemoryTotal' };
   const translator = wiring.translators.toSorted((a, b) => (a.portsPerAddress ?? 0) - (b.portsPerAddress ?? 0))[0];
@@ -85,10 +101,45 @@ const provePhase = async (
   return { state, predicted, seen, result, isAsPredicted: isAsPredicted(predicted, seen) };
 };
 
-const statesFor = (input: ProofInput): Readonly<Record<Phase, ProofState>> => ({
-  before: stateFor('before', input),
-  after: stateFor('after', input),
-});
+const statesFor = (
+  demand: Demand,
+  { facts }: Machine,
+  rest: Pick<ProofInput, 'scale' | 'spreading'>,
+): Readonly<Record<Phase, ProofState>> => {
+  const input = { demand, plan: planFor(demand), facts, ...rest };
+  return { before: stateFor('before', input), after: stateFor('after', input) };
+};
+
+/** Without the limits that are to be raised: what is reached then says how far. */
+const shortagesOf = (demand: Demand, machine: Machine, { scale, raisesHostLimits }: ProveOptions) => {
+  const unbound = { fileMax: undefined, epollMaxUserWatches: undefined, conntrackMax: undefined };
+  const facts = raisesHostLimits ? { ...machine.facts, ...unbound } : machine.facts;
+  const { after } = statesFor(demand, { ...machine, facts }, { scale });
+  const { reached } = predictionFor(after);
+  checkMemory(after.demand, reached, machine);
+  return hostShortages(after.demand, reached, machine);
+};
+
+const proveOn = async (demand: Demand, machine: Machine, options: ProveOptions): Promise<Omit<Proof, 'raised'>> => {
+  const { scale, spreadObjectPath } = options;
+  const wanted = spreadingFor(demand, planFor(demand));
+  using spread = openProofSpreader(wanted, spreadObjectPath);
+  const states = statesFor(demand, machine, { scale, spreading: spread.spreader && wanted });
+  const before = await provePhase(states.before, options, undefined);
+  const after = await provePhase(states.after, options, spread.spreader);
+  const notes = spread.note === undefined ? [] : [spread.note];
+  return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after, notes };
+};
+
+const proveRaised = async (demand: Demand, machine: Machine, options: ProveOptions): Promise<Proof> => {
+  const raised = shortagesOf(demand, machine, options);
+  if (raised.length === 0) return { ...(await proveOn(demand, machine, options)), raised };
+  if (!options.raisesHostLimits) checkHostLimits(raised);
+  using made = new DisposableStack();
+  made.use(await changeHostSettings(raised, options));
+  options.onRaised(raised);
+  return { ...(await proveOn(demand, await readMachine(demand, options.signal), options)), raised };
+};
 
 /**
  * Opens the declared connections of a demand for real, in namespaces of its own: first in the pod as Kubernetes makes it,
@@ -96,20 +147,12 @@ const statesFor = (input: ProofInput): Readonly<Record<Phase, ProofState>> => ({
  * @throws ProveError
  */
 export const prove = async (demand: Demand, options: ProveOptions): Promise<Proof> => {
-  const { scale, signal } = options;
+  const { signal } = options;
   try {
-    const machine = await readMachine(demand, signal);
-    const plan = planFor(demand);
-    const wanted = spreadingFor(demand, plan);
-    using spread = openProofSpreader(wanted, options.spreadObjectPath);
-    const spreading = spread.spreader === undefined ? undefined : wanted;
-    const states = statesFor({ demand, plan, facts: machine.facts, scale, spreading });
-    checkMachine(states.after.demand, predictionFor(states.after).reached, machine);
+    checkPlatform();
     endLeftovers();
-    const before = await provePhase(states.before, options, undefined);
-    const after = await provePhase(states.after, options, spread.spreader);
-    const notes = spread.note === undefined ? [] : [spread.note];
-    return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after, notes };
+    restoreHostSettings();
+    return await proveRaised(demand, await readMachine(demand, signal), options);
   } catch (error) {
     if (signal.aborted)
       throw new ProveError('Aborted', 'the proof was stopped; what it made is gone', { cause: error });

@@ -47,10 +47,11 @@ const SIGKILL = 9;
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 
-type SocketOption = 'ReuseAddress' | 'BindAddressNoPort' | 'LocalPortRange' | 'SynRetries';
+type SocketOption = 'ReuseAddress' | 'ReusePort' | 'BindAddressNoPort' | 'LocalPortRange' | 'SynRetries';
 
 const options: Readonly<Record<SocketOption, readonly [level: number, name: number]>> = {
   ReuseAddress: [SOL_SOCKET, 2],
+  ReusePort: [SOL_SOCKET, 15],
   BindAddressNoPort: [0, 24],
   LocalPortRange: [0, 51],
   SynRetries: [6, 7],

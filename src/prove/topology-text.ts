@@ -60,15 +60,16 @@ const sourceRules = (router: Router, link: number, match: string): readonly stri
   });
 };
 
+export const spanText = ([first, last]: Router['peers']): string =>
+  first === last ? ipText(first) : `${ipText(first)}-${ipText(last)}`;
+
 /** The rules of the router at this position of the chain: source addresses and ports as its translator has them. */
 export const routerRules = (router: Router | undefined, position: number): string => {
   if (router === undefined) return '';
   const outbound = router.direction === 'Outbound';
   const link = outbound ? position : position - 1;
-  const [first, last] = router.peers;
-  const peers = first === last ? ipText(first) : `${ipText(first)}-${ipText(last)}`;
   const match = outbound
-    ? `oifname right ip daddr ${peers} meta l4proto tcp`
+    ? `oifname right ip daddr ${spanText(router.peers)} meta l4proto tcp`
     : `oifname left tcp dport ${router.podPort}`;
   return [
     'table ip proof {',

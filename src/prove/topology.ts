@@ -1,7 +1,8 @@
 import type { Demand, InboundFlow, OutboundFlow, Translator } from '../planner/demand.ts';
+import { addressSpan, type FarEndMaximum, farEndOf, farEndRules } from './far-end.ts';
 import type { Endpoint, Listener, OpenPlan } from './holder-protocol.ts';
 import { ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
-import type { PodSysctl, ProofState } from './proof-state.ts';
+import { openingSidecar, type PodSysctl, type ProofState } from './proof-state.ts';
 
 export type NamespaceName = 'pod' | 'peer' | `router-${number}`;
 
@@ -26,11 +27,15 @@ export interface FlowWiring {
   readonly flow: string;
   readonly direction: 'Inbound' | 'Outbound';
   readonly container: number;
+  /** The sidecar in the pod that opens it; undefined: the side across. */
+  readonly sidecar: string | undefined;
   readonly connections: number;
   readonly open: OpenPlan;
   readonly listeners: readonly number[];
   readonly window: number;
   readonly translators: readonly Translator[];
+  /** What the far end itself takes: by each of its addresses, or in all where those are not the targets. */
+  readonly farEnd: FarEndMaximum | undefined;
 }
 
 export interface Topology {
@@ -57,6 +62,8 @@ export interface Router {
 // RFC 6598, free inside namespaces of our own: four million addresses of peers, all local to theirs by one route.
 const firstPeerIp = 0x6440_0001;
 const podIp = 0x0a00_0002;
+// 127.0.0.6, which Istio's sidecar dials from.
+const firstSidecarIp = 0x7f00_0006;
 const firstTargetPort = 10_000;
 const peerBacklog = 16_384;
 /** Opened but not yet accepted: half of what any accept queue of ours takes. */
@@ -125,22 +132,27 @@ const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state:
   const hasAll = flow.binding === 'Late' || state.demand.extraAddresses.spread === 'Application';
   const addresses = hasAll ? podSourceIps(state) : [podIp];
   const source = sourceFor(flow, state);
+  const busiestPercent = busiestPercentOf(flow, targets.length);
   const needsBind = source.kind !== 'Kernel' || (addresses.length > 1 && !isSpread(flow, state));
   return {
     flow: flow.name,
     direction: 'Outbound',
     container: flow.container,
+    sidecar: undefined,
     connections: flow.connections,
     open: {
       targets,
-      busiestPercent: busiestPercentOf(flow, targets.length),
+      busiestPercent,
       sourceIps: needsBind ? addresses : [],
       source,
       synRetries: retriesFor(flow.path),
+      // Uneven: the others would go on while the busiest address refuses already.
+      oneByOne: flow.maxConnectionsPerAddress !== undefined && busiestPercent !== undefined,
     },
     listeners: [...new Set(targets.map(({ port }) => port - firstTargetPort))],
     window: largestWindow,
     translators: translatorsOf(flow.path),
+    farEnd: farEndOf(flow, targets),
   };
 };
 
@@ -158,6 +170,17 @@ const clientsFor = ({ clients, connections }: InboundFlow): { readonly addresses
 const somaxconnOf = ({ sysctls }: ProofState): number =>
   Number(sysctls.find(({ name }) => name === 'net.core.somaxconn')?.value ?? 4096);
 
+/** A sidecar dials from loopback addresses of its own, bound late, with the pod's ports. */
+const sidecarSource = (flow: InboundFlow): Pick<OpenPlan, 'sourceIps' | 'source'> | undefined => {
+  const sidecar = openingSidecar(flow);
+  return (
+    sidecar && {
+      sourceIps: range(sidecar.addresses).map((at) => firstSidecarIp + at),
+      source: { kind: 'Kernel', range: undefined },
+    }
+  );
+};
+
 const inboundWiring = (
   flow: InboundFlow,
   wired: { readonly block: Block; readonly listener: number; readonly state: ProofState },
@@ -168,6 +191,7 @@ const inboundWiring = (
     flow: flow.name,
     direction: 'Inbound',
     container: flow.container,
+    sidecar: openingSidecar(flow)?.name,
     connections: flow.connections,
     open: {
       targets: [{ ip: podIp, port: flow.port }],
@@ -175,10 +199,12 @@ const inboundWiring = (
       sourceIps: range(addresses).map((at) => wired.block.first + at),
       source: { kind: 'Ports', low: Math.max(1, Math.min(1024, 65_536 - ports)), count: ports },
       synRetries: retriesFor(flow.path),
+      ...sidecarSource(flow),
     },
-    listeners: [wired.listener],
+    listeners: range(flow.listenSockets).map((at) => wired.listener + at),
     window: Math.max(1, Math.min(largestWindow, Math.floor(queue / 2))),
     translators: translatorsOf(flow.path),
+    farEnd: undefined,
   };
 };
 
@@ -188,7 +214,7 @@ const wiringFor = (state: ProofState): readonly FlowWiring[] => {
   const seen = demand.containers.map(() => 0);
   const inbound = demand.inbound.map((flow) => {
     const listener = seen[flow.container] ?? 0;
-    seen[flow.container] = listener + 1;
+    seen[flow.container] = listener + flow.listenSockets;
     const block = blockFor(`clients ${flow.name}`, clientsFor(flow).addresses);
     return inboundWiring(flow, { block, listener, state });
   });
@@ -207,7 +233,7 @@ const routersFor = (flows: readonly FlowWiring[]): readonly Router[] =>
       portsPerAddress: translator.portsPerAddress ?? 0,
       direction,
       podPort: direction === 'Inbound' ? (open.targets[0]?.port ?? 0) : 0,
-      peers: [ips.reduce((a, b) => Math.min(a, b)), ips.reduce((a, b) => Math.max(a, b))] as const,
+      peers: addressSpan(ips),
       targets: direction === 'Outbound' ? open.targets.length : 1,
     }));
   });
@@ -219,7 +245,9 @@ const podListenersFor = ({ inbound, containers }: Demand): Topology['podListener
   containers.map((_, index) =>
     inbound
       .filter(({ container }) => container === index)
-      .map(({ port, listenBacklog }) => ({ port, backlog: listenBacklog })),
+      .flatMap(({ port, listenBacklog: backlog, listenSockets }) =>
+        range(listenSockets).map(() => ({ port, backlog, isOneOfMany: listenSockets > 1 })),
+      ),
   );
 
 /**
@@ -237,12 +265,17 @@ export const topologyFor = (state: ProofState): Topology => {
     namespaces: names.map((name, at) => ({
       name,
       addresses: batches.addressesOf(at, name === 'pod' ? extra : []) + translatedAddressBatch(routers[at - 1], at),
-      rules: routerRules(routers[at - 1], at),
+      rules:
+        name === 'peer' ? farEndRules(flows.flatMap(({ farEnd }) => farEnd ?? [])) : routerRules(routers[at - 1], at),
       sysctls: name === 'pod' ? state.sysctls : name === 'peer' ? peerSysctls : forwarding,
     })),
     links: names.slice(1).map((to, at) => ({ from: names[at] ?? 'pod', to, batch: batches.link })),
     flows,
-    peerListeners: range(portCount).map((port) => ({ port: firstTargetPort + port, backlog: peerBacklog })),
+    peerListeners: range(portCount).map((port) => ({
+      port: firstTargetPort + port,
+      backlog: peerBacklog,
+      isOneOfMany: false,
+    })),
     podListeners: podListenersFor(state.demand),
   };
 };

@@ -1,17 +1,13 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { descendantsOf, readProcessTable } from '../../src/linux/proc.ts';
+import { recordDirectory } from '../../src/prove/leftovers.ts';
 import { connectionBudget } from './command.ts';
-
-const budget = (spec: string): string =>
-  `apiVersion: connectionbudget.io/v1alpha1\nkind: ConnectionBudget\nmetadata: {name: small}\nspec:\n  selector: {matchLabels: {app: x}}\n${spec}\n`;
-const accepting = (connections: number, clients = ''): string =>
-  budget(`  inbound: [{name: in, port: 80, connections: ${connections}${clients}}]`);
-const program = new URL('../../src/bin/connection-budget.ts', import.meta.url).pathname;
+import { accepting, areGone, belowOf, budget, program, type Started, start } from './prove-process.ts';
 
 const prove = (args: readonly string[], input: string) => connectionBudget(['prove', '-f', '-', ...args], input);
 
@@ -53,6 +49,17 @@ describe('prove', () => {
     });
     expect(status).toBe(0);
     expect(stderr).toContain('small after: in 1,000 of 1,000');
+  });
+
+  it('notes what it does not show, or shows otherwise', () => {
+    const flows = `  inbound: [{name: in, port: 80, connections: 30, path: [{type: Sidecar, name: proxy, addresses: 1}]}]
+  outbound: [{name: out, connections: 30, destination: {addresses: {ips: [198.51.100.7], ports: [80]}, maxConnectionsPerAddress: 20}}]`;
+    const { status, stdout } = prove(['-o', 'json'], budget(flows));
+    expect(JSON.parse(stdout)).toMatchObject({
+      after: { reached: 50, stoppedBy: { stage: 'Destination', limit: 'MaxConnectionsPerAddress', errno: 111 } },
+      notes: [expect.stringContaining('sidecar'), 'flows are opened one after the other'],
+    });
+    expect(status).toBe(0);
   });
 
   it('says from where on finding a port is slow: half of 10240–65535, a hundredth of it', () => {
@@ -104,11 +111,6 @@ describe('prove', () => {
   });
 });
 
-interface Started {
-  readonly child: ChildProcess;
-  readonly said: () => string;
-}
-
 /** Runs it below another program, or with other programs in its path. */
 const proveOtherwise = (command: readonly [string, ...string[]], path: string) => {
   const [file, ...args] = [...command, process.execPath, program, 'prove', '-f', '-', '--scale', '0.1'];
@@ -139,19 +141,6 @@ describe('a machine that offers less', () => {
   });
 });
 
-const start = (input: string): Started => {
-  const child = spawn(process.execPath, [program, 'prove', '-f', '-'], { stdio: ['pipe', 'pipe', 'pipe'] });
-  child.stdin.end(input);
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
-  return { child, said: () => said };
-};
-
-const belowOf = async (child: ChildProcess) => {
-  const table = await readProcessTable({ signal: AbortSignal.timeout(5000) });
-  return descendantsOf(table, child.pid ?? 0).slice(1);
-};
-
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
 
 /** Until connections are being opened: then every process of the proof is there. */
@@ -168,15 +157,6 @@ const networkNamespaces = (): ReadonlySet<string> => {
   }
   return namespaces;
 };
-
-const areGone = (pids: readonly number[]): boolean =>
-  pids.every((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
-    } catch {
-      return true;
-    }
-  });
 
 describe('a proof that does not come to its end', () => {
   const long = accepting(400_000);
@@ -203,6 +183,20 @@ describe('a proof that does not come to its end', () => {
     expect(execFileSync('ip', ['-o', 'link'], { encoding: 'utf8' }).split('\n').length).toBeLessThanOrEqual(
       links.split('\n').length,
     );
+  });
+
+  // Before it is set up, while namespaces and processes are made, in the first phase, between both, in the second.
+  it.each([150, 400, 700, 1000, 1400, 2000, 3000])('interrupted after %i ms leaves nothing behind', async (ms) => {
+    const started = start(accepting(400_000));
+    const { child } = started;
+    await delay(ms);
+    const below = (await belowOf(child)).map(({ pid }) => pid);
+    const ended = once(child, 'close');
+    child.kill('SIGINT');
+    await ended;
+    expect(started.said()).not.toContain('AbortError');
+    await expect.poll(() => areGone(below), { timeout: 20_000 }).toBe(true);
+    expect(readdirSync(recordDirectory()).filter((name) => name.startsWith(`${child.pid}-`))).toEqual([]);
   });
 
   it('says which of its processes ended, and takes the rest away', async () => {

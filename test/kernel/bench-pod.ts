@@ -5,6 +5,7 @@ import { makeNamespaces } from '../../src/prove/namespaces.ts';
 import { openCounters } from '../../src/prove/phase-run.ts';
 import type { ProofState } from '../../src/prove/proof-state.ts';
 import { topologyFor, type Topology } from '../../src/prove/topology.ts';
+import type { SocketTotals } from '../../src/linux/sockets.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 
 export interface Bench extends AsyncDisposable {
@@ -14,12 +15,19 @@ export interface Bench extends AsyncDisposable {
   /** The pod's network namespace. */
   readonly podPath: string;
   readonly opened: () => number;
+  /** Of the pod's namespace. */
+  readonly counters: () => Promise<SocketTotals>;
 }
 
-const unlimited = { adopt: undefined, reservedDescriptors: 0, room: undefined, descriptorsPerConnection: 1 };
+const unlimited = {
+  adopt: undefined,
+  reservedDescriptors: 0,
+  room: undefined as number | undefined,
+  descriptorsPerConnection: 1,
+};
 
 /** A pod and its peer, one process each, to be told what to do step by step. */
-export const startBench = async (state: ProofState): Promise<Bench> => {
+export const startBench = async (state: ProofState, podLimits: Partial<typeof unlimited> = {}): Promise<Bench> => {
   const signal = AbortSignal.timeout(300_000);
   const topology = topologyFor(state);
   await using made = new AsyncDisposableStack();
@@ -34,7 +42,8 @@ export const startBench = async (state: ProofState): Promise<Bench> => {
     ['peer', topology.peerListeners],
   ] as const) {
     const holder = made.use(await startHolder({ counterFd: counters.fd, record, signal }));
-    await holder.prepare({ ...unlimited, netnsPath: namespaces.pathOf(name), listeners });
+    const limits = name === 'pod' ? { ...unlimited, ...podLimits } : unlimited;
+    await holder.prepare({ ...limits, netnsPath: namespaces.pathOf(name), listeners });
     holders.push(holder);
   }
   const kept = made.move();
@@ -44,6 +53,10 @@ export const startBench = async (state: ProofState): Promise<Bench> => {
     peer: holders[1]!,
     podPath: namespaces.pathOf('pod'),
     opened: counters.opened,
+    counters: async () => {
+      const [totals] = await worker.run(namespaces.pathOf('pod'), [{ operation: 'ReadSocketTotals' }]);
+      return totals.ok ? totals.value : {};
+    },
     [Symbol.asyncDispose]: async () => kept.disposeAsync(),
   };
 };

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { container, demand, inbound, outbound } from '../planner/demands.ts';
-import { experiment } from './experiment.ts';
+import { predictionFor } from '../../src/prove/prediction.ts';
+import { startBench } from './bench-pod.ts';
+import { experiment, stateOf } from './experiment.ts';
 
 const descriptorsRunOut = { stage: 'Process', limit: 'RLIMIT_NOFILE', errno: 24 };
 const reservedDescriptors = 40;
@@ -47,4 +49,17 @@ describe('a process with a limit of sixty, forty of them its own', () => {
     expect((await experiment(enough, 60)).seen).toEqual({ reached: 20, stoppedBy: null });
     expect((await experiment(enough, 59)).seen).toEqual({ reached: 19, stoppedBy: descriptorsRunOut });
   });
+});
+
+it('clients do not see that a server has no descriptors left: what it cannot accept is connected all the same', async () => {
+  const flow = inbound({ connections: 50 });
+  const state = stateOf(demand({ containers: [container({ reservedDescriptors })], inbound: [flow] }), 60);
+  const predicted = predictionFor(state);
+  await using bench = await startBench(state, { reservedDescriptors, room: 60 - reservedDescriptors });
+  const { open: plan, listeners } = bench.topology.flows[0]!;
+  const accepting = bench.pod.accept({ listeners, from: 0, until: 50 });
+  const opened = await bench.peer.open({ plan, from: 0, until: 50, window: 50 });
+  expect([opened.count, opened.errno]).toEqual([50, 0]);
+  expect(await accepting).toMatchObject({ count: predicted.reached, errno: 24 });
+  expect(await bench.counters()).toMatchObject({ tcpEstablished: 50, listenOverflows: 0, listenDrops: 0 });
 });

@@ -21,17 +21,26 @@ const smallPod: fc.Arbitrary<Demand> = fc
     descriptorsPerConnection: fc.integer({ min: 1, max: 2 }),
     clientAddresses: fc.integer({ min: 1, max: 3 }),
     portsPerAddress: fc.integer({ min: 10, max: 90 }),
+    reserved: fc.integer({ min: 0, max: 5 }),
+    listenSockets: fc.integer({ min: 1, max: 3 }),
+    largestSharePercent: fc.option(fc.integer({ min: 1, max: 100 }), { nil: undefined }),
+    maxConnectionsPerAddress: fc.option(fc.integer({ min: 5, max: 100 }), { nil: undefined }),
   })
   .map((drawn) => {
     const { processes, descriptorsPerConnection, destinationAddresses, destinationPorts, binding } = drawn;
+    const { listenSockets, maxConnectionsPerAddress } = drawn;
+    const declaredPorts = Array.from({ length: drawn.reserved }, (_, at) => 40_000 + at);
+    // A share is one of addresses and of targets alike where each address has one port.
+    const largestSharePercent = destinationPorts === 1 ? drawn.largestSharePercent : undefined;
+    const destination = { destinationAddresses, destinationPorts, largestSharePercent, maxConnectionsPerAddress };
     const portRange = { low: 40_000, high: 40_000 + 2 * drawn.halfOfPorts - 1 };
     const clients = { addresses: drawn.clientAddresses, portsPerAddress: drawn.portsPerAddress };
     return demand({
       containers: [container({ reservedDescriptors: 50, processes, descriptorsPerConnection })],
-      pod: { hostNetwork: false, declaredPorts: [], portRange, kubeletReservesPorts: true },
+      pod: { hostNetwork: false, declaredPorts, portRange, kubeletReservesPorts: true },
       extraAddresses: { maximumExtra: drawn.maximumExtra, spread: drawn.spread, ownCounts: true },
-      inbound: [inbound({ connections: drawn.accepts, clients })],
-      outbound: [outbound({ connections: drawn.opens, binding, destinationAddresses, destinationPorts })],
+      inbound: [inbound({ connections: drawn.accepts, clients, listenSockets })],
+      outbound: [outbound({ connections: drawn.opens, binding, ...destination })],
     });
   });
 
@@ -42,6 +51,6 @@ it('what any small pod reaches is what the planner says', { timeout: 120_000 }, 
       expect(seen.reached).toBe(predicted.reached);
       expect(seen.stoppedBy === null).toBe(predicted.stoppedBy === null);
     }),
-    { numRuns: 12, endOnFailure: true },
+    { numRuns: 15, endOnFailure: true },
   );
 });

@@ -32,6 +32,14 @@ describe('a pod with a hundred ports', () => {
       expected: { reached: 98, stoppedBy: portsRunOut },
     },
     {
+      fact: 'has one of one port',
+      base: demand({
+        pod: pod({ portRange: { low: 40_000, high: 40_000 } }),
+        outbound: [outbound({ connections: 3 })],
+      }),
+      expected: { reached: 1, stoppedBy: portsRunOut },
+    },
+    {
       fact: 'has one fewer for its own listener inside the range, and what that accepts',
       base: demand({
         pod: pod({ declaredPorts: [40_050] }),
@@ -94,6 +102,19 @@ describe('a pod with a hundred ports', () => {
     const { predicted, seen } = await experiment(base);
     expect(predicted).toEqual(expected);
     expect(seen).toEqual(expected);
+  });
+});
+
+describe('a pod with a hundred and one ports, of which the kernel may miss one,', () => {
+  it.each([
+    { how: 'bound late', flow: outbound({ connections: 150, portSelection: 'Kernel' }), errno: 99 },
+    { how: 'bound late with IP_LOCAL_PORT_RANGE', flow: outbound({ connections: 150 }), errno: 99 },
+    { how: 'bound early', flow: outbound({ connections: 150, binding: 'Early' }), errno: 98 },
+  ])('has at least the hundred that are planned, $how', async ({ flow, errno }) => {
+    const odd = pod({ portRange: { low: 40_000, high: 40_100 } });
+    const { predicted, seen } = await experiment(demand({ pod: odd, outbound: [flow] }));
+    expect(predicted).toEqual({ reached: 100, stoppedBy: { ...portsRunOut, errno } });
+    expect([predicted, { ...predicted, reached: 101 }]).toContainEqual(seen);
   });
 });
 

@@ -67,6 +67,14 @@ describe('the path', () => {
     expect(result.connections.reachable).toBe(400);
   });
 
+  it('a translator with several addresses is taken to use them evenly, and that is said once', () => {
+    const flows = ['a', 'b'].map((name) => outbound({ name, path: nat({ addresses: 2 }) }));
+    const { assumptions } = plan(demand({ outbound: flows }));
+    expect(assumptions.filter(({ kind }) => kind === 'EvenTranslatorAddresses')).toEqual([
+      { kind: 'EvenTranslatorAddresses', subject: 'gw', value: 2 },
+    ]);
+  });
+
   it('a load balancer that keeps the client address has no ports of its own', () => {
     const path = nat({ type: 'LoadBalancer', portsPerAddress: undefined });
     expect(limitOf(accepting({ connections: 100_000, path }), 'TranslatorPorts')).toBeUndefined();
