@@ -69,10 +69,14 @@ test('four addresses share the connections of a program that binds to none', asy
     'all are held',
     async () => (await reportOf(cluster(), { namespace: 'planned', app: 'clients' }, signal)).held === held,
   );
+  const report = await eventually('its agent has looked', async () => {
+    const seen = await podReport(cluster(), 'clients');
+    return seen?.reason === 'Pending' ? undefined : seen;
+  });
+  expect(report).toMatchObject({ reason: 'Applied' });
   const sources = await sourcesAt(await netnsOf('server'));
   expect(Object.values(sources)).toEqual([1000, 1000, 1000, 1000]);
   expect(Object.keys(sources)).toContain(await podIp('clients'));
-  await eventually('its agent saw it so', async () => (await podReport(cluster(), 'clients'))?.reason === 'Applied');
 }, 240_000);
 
 test('another pod of the node has its own address alone', async () => {
