@@ -115,7 +115,10 @@ export class PodSpread {
     const spreader = await this.#spreader(time.signal);
     if (spreader.form === 'None') return no(spreader.reason);
     const network = await readPodNetwork(pod, this.#surroundings.worker, time.signal);
-    const hadEntry = spreader.statistics(network.cookie) !== undefined;
+    // An entry of an earlier agent has been there all the time; one of ours may have come without the rest.
+    const isNew = pod.spread.isChecked
+      ? pod.spread.findings.length > 0
+      : spreader.statistics(network.cookie) === undefined;
     spreader.setPod(network.cookie, podEntryOf(network, wanted));
     this.#cookies.set(pod.sandboxId, network.cookie);
     const { form, reason } = spreader.attach(this.#cgroupFor(pod.cgroupParent));
@@ -124,7 +127,7 @@ export class PodSpread {
       ...(isAttached ? [attachedElsewhere] : []),
     ];
     const findings: readonly Finding[] = shortfalls.map((why) => spreadFinding(isOfPorts, why));
-    return { isChecked: true, isLate: time.isLate && !hadEntry, findings };
+    return { isChecked: true, isLate: time.isLate && isNew, findings };
   }
 
   async #spreader(signal: AbortSignal): Promise<Spreader | NoSpreader> {
