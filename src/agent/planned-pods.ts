@@ -82,9 +82,9 @@ export class PlannedPods {
     return [...this.#pods.values()];
   }
 
-  /** Those of all(), and before them the pods that could not start. */
+  /** Those of all(), and after them the pods that could not start, also while that is tried again. */
   reported(): readonly PlannedPod[] {
-    return [...[...this.#refused.values()].map(({ pod }) => pod), ...this.all()];
+    return [...this.all(), ...[...this.#refused.values()].map(({ pod }) => pod)];
   }
 
   put(pod: PlannedPod): void {
