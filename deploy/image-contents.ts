@@ -6,6 +6,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { ensureSpreadObject } from '../test/cluster/lab/spread-object.ts';
 
 /** One entry of the image: its path from the root without a leading slash, and where its bytes are. */
 export type ImageFile = {
@@ -42,19 +43,22 @@ const requireForBundledPackages =
 
 /**
  * Everything that the image holds: Node with the C and C++ libraries it is linked with, the bundled programs, koffi's
- * native module, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
+ * native module, the eBPF object and libbpf, which loads it, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
  */
 export async function imageContents(wanted: readonly Program[], signal: AbortSignal): Promise<readonly ImageFile[]> {
   const modules = await realpath(join(checkout, 'node_modules'));
   const node = await realpath(join(modules, 'node/bin/node'));
   const koffi = koffiFiles(modules);
   const native = koffi.filter((file) => file.endsWith('.node'));
-  const libraries = await sharedLibraries([node, ...native], signal);
+  const spreadObject = await ensureSpreadObject({ signal, onProgress: () => undefined });
+  const bpf = await installedLibrary('libbpf.so.1', signal);
+  const libraries = [...(await sharedLibraries([node, ...native, bpf], signal)), bpf];
   const files = [
     { path: 'node', mode: 0o755, content: copyOf(node) } as const,
     ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: copyOf(file) }) as const),
     ...koffi.map((file) => appFile(`node_modules/${relative(modules, file)}`, copyOf(file))),
     ...(await bundles([...wanted, ...workerThreads])),
+    appFile('spread.bpf.o', copyOf(spreadObject)),
     ...accountFiles,
     ...runFolders,
     textFile('LICENSE', await readFile(join(checkout, 'LICENSE'), 'utf8')),
@@ -157,6 +161,17 @@ function koffiFiles(modules: string): readonly string[] {
 
 function loadedFiles(module: NodeJS.Module): ReadonlySet<string> {
   return new Set([module.filename, ...module.children.flatMap((child) => [...loadedFiles(child)])]);
+}
+
+/** Where the dynamic loader finds a library that nothing is linked with: koffi opens it by name. */
+async function installedLibrary(name: string, signal: AbortSignal): Promise<string> {
+  const { stdout } = await execute('/sbin/ldconfig', ['-p'], { signal });
+  const path = stdout
+    .split('\n')
+    .find((line) => line.trim().startsWith(`${name} `))
+    ?.split(' => ')[1];
+  if (path === undefined) throw new Error(`the image cannot be built, this machine has no ${name}`);
+  return path;
 }
 
 /** What the dynamic loader maps for these files, and the loader itself, by the paths under which it looks for them. */

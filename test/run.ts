@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ensureComponents } from './cluster/lab/build.ts';
 import { type ComponentName, components } from './cluster/lab/components.ts';
 import { cacheDirectory } from './cluster/lab/environment.ts';
+import { ensureSpreadObject } from './cluster/lab/spread-object.ts';
 
 /**
  * `npm test [-- vitest's arguments]`: builds what the tests run against, once, then runs them all. The report stays in the
@@ -13,6 +14,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const onProgress = (line: string): void => console.error(line);
 await ensureComponents(Object.keys(components) as readonly ComponentName[], { signal: stop.signal, onProgress });
+await ensureSpreadObject({ signal: stop.signal, onProgress });
 
 const report = join(cacheDirectory(), 'test-report.json');
 const runner = spawn(

@@ -2,6 +2,7 @@ import type { PodNetworkSetting } from '../addresses/pod-network.ts';
 import type { ApiLocation } from '../kube/connection-node.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { AgentCaps } from './adjust.ts';
+import type { SpreadSetting } from './pod-spread.ts';
 import type { PublishTiming } from './publish.ts';
 
 export interface AgentOptions {
@@ -19,6 +20,7 @@ export interface AgentOptions {
   readonly podNetwork: Omit<PodNetworkSetting, 'access'>;
   /** Of files for pods, under the same path on the node. */
   readonly addressFolder: string;
+  readonly spread: SpreadSetting;
   readonly api: ApiLocation;
   readonly observabilityPort: number;
   readonly timing: AgentTiming;

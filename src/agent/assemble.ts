@@ -17,6 +17,7 @@ import { LateBefore } from './late-before.ts';
 import { NodeView } from './node-view.ts';
 import { readAddresses } from './dress.ts';
 import { PlannedPods } from './planned-pods.ts';
+import { PodSpread } from './pod-spread.ts';
 import { Publisher } from './publish.ts';
 import { statusFor } from './report.ts';
 import { Verifier } from './verify.ts';
@@ -83,6 +84,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     nodeNetnsPath: () => node.netnsPath,
     addresses: addressProviders(options, worker),
     addressFiles: new AddressFiles(options.addressFolder),
+    spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath: () => node.netnsPath }),
   };
   const lateBefore = new LateBefore();
   const publisher = new Publisher({

@@ -2,7 +2,7 @@ import type { Rlimit } from '../linux/libc.ts';
 
 /** What a pod does not have as planned, with both numbers. */
 export interface Finding {
-  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable' | 'AddressesMissing';
+  readonly kind: 'LimitNotSettable' | 'SysctlNotSettable' | 'AddressesMissing' | 'SpreadNotAvailable';
   readonly message: string;
 }
 
@@ -35,4 +35,10 @@ export const sysctlFinding = (name: string, planned: string, why: string): Findi
 export const addressFinding = (planned: number, why: string): Finding => ({
   kind: 'AddressesMissing',
   message: `${digits.format(planned)} further source ${planned === 1 ? 'address' : 'addresses'} planned; ${why}`,
+});
+
+/** `isOfPorts`: addresses and ports were to be chosen for the program, not addresses alone. */
+export const spreadFinding = (isOfPorts: boolean, why: string): Finding => ({
+  kind: 'SpreadNotAvailable',
+  message: `spread of source ${isOfPorts ? 'addresses and ports' : 'addresses'} planned; ${why}`,
 });

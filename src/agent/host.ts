@@ -4,6 +4,7 @@ import type { NodeFacts } from '../linux/node-facts.ts';
 import type { AddressFiles } from './address-file.ts';
 import type { ProviderName } from './source-addresses.ts';
 import type { AgentCaps } from './adjust.ts';
+import type { PodSpread } from './pod-spread.ts';
 
 /** The machine as the agent reaches it. */
 export interface Host {
@@ -17,4 +18,5 @@ export interface Host {
   readonly nodeNetnsPath: () => string;
   readonly addresses: Readonly<Record<ProviderName, AddressProvider>>;
   readonly addressFiles: AddressFiles;
+  readonly spread: PodSpread;
 }

@@ -17,13 +17,14 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
   }
 }
 
-/** Never before the pods that are there are known: it would take the leases of them all for lost. */
+/** Never before the pods that are there are known: it would take what they have for lost. */
 export async function giveBackForEver(agent: Agent, signal: AbortSignal): Promise<void> {
   const { firstSight, options, pods, host, logger, onError } = agent;
   await Promise.race([firstSight.promise, untilAborted(signal)]);
   while (!signal.aborted) {
     try {
       const lost = await giveBackLost(pods, host, signal);
+      await host.spread.settle(pods.all(), signal);
       if (lost > 0) logger.info({ sandboxes: lost }, 'gave back the addresses of pods that are gone');
     } catch (error) {
       if (!signal.aborted) onError(error);

@@ -43,10 +43,14 @@ export interface PlannedPod {
   readonly plan: JudgedPlan;
   /** Undefined: the pod is on its node's own network. */
   readonly netnsPath: string | undefined;
+  /** Of the pod, as the runtime names it; "" where it does not. */
+  readonly cgroupParent: string;
   /** What the pod's containers inherit, where its sandbox has a process. */
   readonly sandboxNofile: Rlimit | undefined;
   readonly sysctls: Outcome;
   readonly addresses: AddressOutcome;
+  /** Of what chooses source addresses and ports for an unmodified program. */
+  readonly spread: Outcome;
   /** The planned ones, by name: the last that was created. */
   readonly containers: ReadonlyMap<string, PlannedContainer>;
   readonly usage: Usage;

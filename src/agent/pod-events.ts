@@ -119,8 +119,9 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
-  const nothing = { sysctls: unchecked, addresses: noAddresses, containers: new Map(), usage: {} };
-  pods.put({ ...identity, plan, netnsPath, sandboxNofile, ...nothing });
+  const cgroupParent = sandbox.linux?.cgroupParent ?? '';
+  const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
+  pods.put({ ...identity, plan, netnsPath, cgroupParent, sandboxNofile, ...nothing });
   return pods.get(sandboxId);
 }
 

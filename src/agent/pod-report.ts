@@ -3,6 +3,7 @@ import type { PlanSection } from '../api/pod-annotation.ts';
 import type { Finding } from './finding.ts';
 import type { LateBefore } from './late-before.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
+import { needsSpread } from './pod-spread.ts';
 import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
 
 /** Of the schema. */
@@ -32,7 +33,7 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
 }
 
 function verdictFor(pod: PlannedPod, section: PlanSection, wasLate: boolean): Verdict {
-  const outcomes = [pod.sysctls, pod.addresses, ...outcomesOf(pod, section)];
+  const outcomes = [pod.sysctls, pod.addresses, pod.spread, ...outcomesOf(pod, section)];
   const findings = outcomes.flatMap((outcome) => outcome.findings);
   const [first] = findings;
   if (first !== undefined) return { verified: false, reason: first.kind, message: sentenceOf(findings) };
@@ -48,11 +49,12 @@ const outcomesOf = ({ containers }: PlannedPod, section: PlanSection): readonly 
   section.containers.flatMap(({ name }) => containers.get(name)?.nofile ?? []);
 
 function waitingFor(pod: PlannedPod, section: PlanSection): readonly string[] {
-  const { sysctls, addresses, containers } = pod;
+  const { sysctls, addresses, spread, containers } = pod;
   const unseen = section.containers.filter(({ name }) => containers.get(name)?.nofile.isChecked !== true);
   return [
     ...(sysctls.isChecked ? [] : ['sysctls']),
     ...(addresses.isChecked || furtherAddressesOf(pod) === 0 ? [] : ['addresses']),
+    ...(spread.isChecked || !needsSpread(pod) ? [] : ['spread']),
     ...unseen.map(({ name }) => `container ${name}`),
   ];
 }

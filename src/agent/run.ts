@@ -47,6 +47,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   } finally {
     await sayLastWord(agent);
     writer.close();
+    await agent.host.spread.close();
   }
   await server.closed;
 }

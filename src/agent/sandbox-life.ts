@@ -27,7 +27,9 @@ export async function prepareSandbox(options: SandboxOptions, sandboxId: string,
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(sandboxDeadlineMs)]);
   await options.verifier.applySysctls(sandboxId, { isLate: false, signal: deadline });
   const pod = options.pods.get(sandboxId);
-  if (pod !== undefined) await dressOrRefuse(options, pod, deadline);
+  if (pod === undefined) return;
+  await dressOrRefuse(options, pod, deadline);
+  await options.verifier.applySpread(sandboxId, { isLate: false, signal: deadline });
 }
 
 /** The pod's containers have ended. What cannot be given back now is found later. */
@@ -38,7 +40,9 @@ export async function leaveSandbox(
 ): Promise<void> {
   const pod = pods.get(sandboxId);
   pods.forget(sandboxId);
-  if (pod === undefined || furtherAddressesOf(pod) === 0) return;
+  if (pod === undefined) return;
+  await host.spread.leave(pod);
+  if (furtherAddressesOf(pod) === 0) return;
   host.addressFiles.remove(sandboxId);
   await undressPod(pod, host, signal);
 }

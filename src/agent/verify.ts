@@ -16,6 +16,7 @@ import { verifyAddresses } from './look-after-addresses.ts';
 import { readUsage } from './observe.ts';
 import { pause } from './pause.ts';
 import type { Outcome, PlannedContainer, PlannedPod, PlannedPods } from './planned-pods.ts';
+import { needsSpread } from './pod-spread.ts';
 import type { Judge } from './verify-signature.ts';
 
 const settleMs = 1000;
@@ -40,6 +41,7 @@ export class Verifier {
     const table = await readProcessTable({ procRoot: this.#host.procRoot, signal });
     for (const { sandboxId } of pods) {
       await this.applySysctls(sandboxId, { isLate: true, signal });
+      await this.#repairSpread(sandboxId, signal);
       for (const { id } of this.#pods.get(sandboxId)?.containers.values() ?? []) {
         this.#checkContainer(sandboxId, id, table);
       }
@@ -66,6 +68,23 @@ export class Verifier {
     } catch (error) {
       if (!isGone(error)) this.#onError(error);
     }
+  }
+
+  async applySpread(sandboxId: string, time: ApplyTime): Promise<void> {
+    const pod = this.#pods.get(sandboxId);
+    if (pod === undefined || !needsSpread(pod)) return;
+    try {
+      const spread = await this.#host.spread.apply(pod, time);
+      this.#pods.update(sandboxId, (now) => ({ ...now, spread: laterOutcome(now.spread, spread) }));
+    } catch (error) {
+      if (!isGone(error)) this.#onError(error);
+    }
+  }
+
+  /** A pod without a container may be about to get its addresses, and what goes with them. */
+  async #repairSpread(sandboxId: string, signal: AbortSignal): Promise<void> {
+    const hasStarted = (this.#pods.get(sandboxId)?.containers.size ?? 0) > 0;
+    if (hasStarted) await this.applySpread(sandboxId, { isLate: true, signal });
   }
 
   /** Judges again what did not verify; the webhook's new key may have come after the pod. */

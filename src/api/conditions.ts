@@ -26,6 +26,7 @@ export type ConditionReason =
   | 'PodsUnverified'
   | 'LimitNotSettable'
   | 'AddressesMissing'
+  | 'SpreadNotAvailable'
   | 'SignatureInvalid'
   | 'AgentAbsent'
   | 'NothingToVerify'

@@ -33,6 +33,7 @@ export const podReasons = [
   'LimitNotSettable',
   'SysctlNotSettable',
   'AddressesMissing',
+  'SpreadNotAvailable',
   'Pending',
   'Gone',
 ] as const;

@@ -5,8 +5,10 @@ import { z } from 'zod';
 import { agentSysctls } from '../agent/planned-sysctls.ts';
 import { usualTiming } from '../agent/publish.ts';
 import type { AgentOptions } from '../agent/agent-options.ts';
+import { spreadModes } from '../agent/pod-spread.ts';
 import { runtimeNames } from '../agent/runtime-process.ts';
 import { logLevels } from '../observability/logger.ts';
+import { spreadObjectPath } from './spread-object.ts';
 
 /** A flag, or the variable CONNECTIONBUDGET_ and its name in capitals: --nri-socket, CONNECTIONBUDGET_NRI_SOCKET. */
 const flags = z.strictObject({
@@ -20,6 +22,9 @@ const flags = z.strictObject({
   'allowed-sysctls': z.string().default(agentSysctls.join(',')),
   'cni-configuration-folder': z.string().startsWith('/').default('/etc/cni/net.d'),
   'cni-program-folders': z.string().startsWith('/').default('/opt/cni/bin'),
+  spread: z.enum(spreadModes).default('pod-cgroup'),
+  'bpffs-folder': z.string().startsWith('/').default('/sys/fs/bpf'),
+  'cgroup-folder': z.string().startsWith('/').default('/sys/fs/cgroup'),
   'address-folder': z.string().startsWith('/').default('/run/connectionbudget'),
   kubeconfig: z.string().min(1).optional(),
   port: z.coerce.number().int().min(0).max(65535).default(8081),
@@ -72,6 +77,12 @@ export function agentOptionsFrom(
       programFolders: listOf(data['cni-program-folders']),
     },
     addressFolder: data['address-folder'],
+    spread: {
+      mode: data.spread,
+      objectPath: spreadObjectPath(),
+      bpffsFolder: data['bpffs-folder'],
+      cgroupFolder: data['cgroup-folder'],
+    },
     api: apiLocationFor(data.kubeconfig, env),
     observabilityPort: data.port,
     timing: usualAgentTiming,

@@ -18,6 +18,8 @@ type Flow = InboundFlow | OutboundFlow;
 export interface Terminal {
   readonly signal: AbortSignal;
   readonly writeProgress: (line: string) => void;
+  /** spread.bpf.c, compiled; undefined: a proof spreads nothing. */
+  readonly spreadObjectPath?: string | undefined;
 }
 
 export interface ProveCommandOptions {
@@ -45,7 +47,7 @@ const raisedText = ({ name, before, value }: HostShortage): string =>
 /** The proof of each budget in the file, one after the other. @throws InputError, ProveError */
 export const proveBudgets = async (
   { file, scale: scaleText, raiseHostLimits = false }: ProveCommandOptions,
-  { signal, writeProgress }: Terminal,
+  { signal, writeProgress, spreadObjectPath }: Terminal,
 ): Promise<readonly ProvenBudget[]> => {
   const scale = parseScale(scaleText);
   const { budgets, observedFor } = await readBudgets(file);
@@ -57,6 +59,7 @@ export const proveBudgets = async (
     const proof = await prove(demand, {
       scale,
       signal,
+      spreadObjectPath,
       raisesHostLimits: raiseHostLimits,
       onRaised: (raised) => raised.forEach((limit) => writeProgress(`${name}: ${raisedText(limit)}\n`)),
       onProgress: (phase, { flow, accepted, declared }) =>
@@ -105,6 +108,7 @@ export const notesFor = ({ demand, proof }: ProvenBudget): readonly string[] => 
   const flows = [...demand.inbound, ...demand.outbound];
   const largest = Math.max(...proof.after.state.plan.containers.map(({ descriptors }) => descriptors.hard));
   return [
+    ...proof.notes,
     ...proof.raised.map(raisedText),
     ...(proof.scale < 1 ? [`scale ${proof.scale}: ranges, limits and counts are that part of what is declared`] : []),
     ...(largest > proof.hardNofile

@@ -80,6 +80,13 @@ const failureReasons = [
     many: 'run',
     what: ' without the planned source addresses',
   },
+  {
+    reason: 'SpreadNotAvailable',
+    of: ['SpreadNotAvailable'],
+    one: 'runs',
+    many: 'run',
+    what: ' without what spreads its connections',
+  },
 ] as const;
 
 /** A pod whose node has too few addresses left does not start: no running pod tells of it, only its agent. */

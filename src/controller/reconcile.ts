@@ -85,7 +85,10 @@ const peakOf = (
 };
 
 const needsAgent = ({ section: { containers, sysctls, sourceAddresses } }: Planned): boolean =>
-  containers.length > 0 || Object.keys(sysctls).length > 0 || sourceAddresses.extra > 0;
+  containers.length > 0 ||
+  Object.keys(sysctls).length > 0 ||
+  sourceAddresses.extra > 0 ||
+  sourceAddresses.ports !== undefined;
 
 const concluded = (
   verdicts: Verdicts,

@@ -8,6 +8,11 @@ import { type FailedCall, linuxErrorForErrno } from './linux-error.ts';
 const RLIMIT_NOFILE = 7;
 // linux/sched.h. With the type given, setns(2) refuses a descriptor of any other kind of namespace (EINVAL).
 const CLONE_NEWNET = 0x4000_0000;
+// linux/socket.h, asm-generic/socket.h, linux/net.h.
+const AF_UNIX = 1;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+const SOL_SOCKET = 1;
+const SO_NETNS_COOKIE = 71;
 // RLIM64_INFINITY of asm-generic/resource.h is ~0ULL.
 const RLIM64_INFINITY = 2n ** 64n - 1n;
 // asm-generic/fcntl.h
@@ -23,9 +28,21 @@ export interface Rlimit {
 
 type PrlimitArguments = readonly [pid: number, resource: number, limit: BigUint64Array, previous: BigUint64Array];
 
+type GetsockoptArguments = readonly [
+  fd: number,
+  level: number,
+  option: number,
+  value: BigUint64Array,
+  length: Uint32Array,
+];
+
 interface Libc {
   readonly prlimit64: (...args: PrlimitArguments) => number;
   readonly setns: (fd: number, type: number) => number;
+  readonly socket: (family: number, type: number, protocol: number) => number;
+  readonly getsockopt: (...args: GetsockoptArguments) => number;
+  /** Node's own close() warns in a worker thread about descriptors that Node did not open. */
+  readonly close: (fd: number) => number;
   readonly flock: (fd: number, operation: number) => number;
   readonly errno: () => number;
 }
@@ -52,6 +69,25 @@ export function enterNetworkNamespace(fd: number, call: FailedCall): void {
   if (setns(fd, CLONE_NEWNET) !== 0) throw linuxErrorForErrno(errno(), call);
 }
 
+/**
+ * SO_NETNS_COOKIE (5.14) of a socket made for this: the number by which eBPF programs know the calling thread's network
+ * namespace. No two namespaces ever have the same until the machine restarts.
+ */
+export function readNetnsCookie(): bigint {
+  const { socket, getsockopt, close, errno } = libc();
+  const call = { syscall: 'getsockopt', attempt: 'read the cookie of the network namespace' };
+  const fd = socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) throw linuxErrorForErrno(errno(), call);
+  try {
+    const cookie = new BigUint64Array(1);
+    const failed = getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, new Uint32Array([8])) !== 0;
+    if (failed) throw linuxErrorForErrno(errno(), call);
+    return cookie[0] ?? 0n;
+  } finally {
+    close(fd);
+  }
+}
+
 /** flock(2): true when the lock is ours, until `fd` is closed or this process ends, whichever way; false: another has it. */
 export function tryLockFile(fd: number, call: FailedCall): boolean {
   const { flock, errno } = libc();
@@ -70,6 +106,9 @@ function libc(): Libc {
   loaded = {
     prlimit64: symbols.func('int prlimit64(int pid, int resource, void *limit, void *previous)'),
     setns: symbols.func('int setns(int fd, int type)'),
+    socket: symbols.func('int socket(int family, int type, int protocol)'),
+    getsockopt: symbols.func('int getsockopt(int fd, int level, int option, void *value, void *length)'),
+    close: symbols.func('int close(int fd)'),
     flock: symbols.func('int flock(int fd, int operation)'),
     errno: () => koffi.errno(),
   };

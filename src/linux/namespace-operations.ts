@@ -1,6 +1,7 @@
 import { addHostRoutes, removeHostRoutes } from './host-routes.ts';
 import { addAddresses, type InterfaceAddress, listAddresses, removeAddresses } from './interfaces.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
+import { readNetnsCookie } from './libc.ts';
 import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
 import { readTcpSockets } from './sock-diag.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
@@ -20,6 +21,11 @@ export interface WriteSysctl {
 
 export interface ReadSocketTotals {
   readonly operation: 'ReadSocketTotals';
+}
+
+/** The number by which eBPF programs know the namespace. */
+export interface ReadNetnsCookie {
+  readonly operation: 'ReadNetnsCookie';
 }
 
 export interface ListAddresses {
@@ -57,6 +63,7 @@ export type NamespaceOperation =
   | WriteSysctl
   | ReadSocketTotals
   | ReadTcpSockets
+  | ReadNetnsCookie
   | ListAddresses
   | OnInterface
   | TakeNeighbours
@@ -71,6 +78,7 @@ interface ValueOf {
   readonly WriteSysctl: string;
   readonly ReadSocketTotals: SocketTotals;
   readonly ReadTcpSockets: TcpSockets;
+  readonly ReadNetnsCookie: bigint;
   readonly ListAddresses: readonly InterfaceAddress[];
   readonly AddAddresses: readonly string[];
   readonly RemoveAddresses: readonly string[];
@@ -113,6 +121,8 @@ function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyo
       return readSysctl(operation.name, procRoot);
     case 'ReadSysctl':
       return readSysctl(operation.name, procRoot);
+    case 'ReadNetnsCookie':
+      return readNetnsCookie();
     case 'ListAddresses':
       return listAddresses();
     case 'TakeNeighbours':

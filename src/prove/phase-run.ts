@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
+import type { Spreader } from '../linux/spread/spreader.ts';
 import { type FlowResult, runFlow, type SharedCounters } from './flow-run.ts';
 import { type Holder, startHolder } from './holder.ts';
 import { counterSlots } from './holder-protocol.ts';
 import { readConnectionSlabBytes, settledSlabBytes } from './kernel-memory.ts';
 import { type ProcessRecord, startRecord } from './leftovers.ts';
 import { makeNamespaces, type Namespaces } from './namespaces.ts';
+import { spreadPod } from './proof-spread.ts';
 import { nofileOf, type ProofState } from './proof-state.ts';
 import type { FlowWiring, Topology } from './topology.ts';
 
@@ -35,6 +37,8 @@ export interface Progress {
 export interface PhaseOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
+  /** Attached where the processes of the proof are. */
+  readonly spreader?: Spreader | undefined;
   readonly holderUrl?: URL | undefined;
   readonly workerUrl?: URL | undefined;
 }
@@ -208,6 +212,8 @@ export const runPhase = async (state: ProofState, topology: Topology, options: P
   const worker = createNamespaceWorker({ signal: closing.signal, timeoutMs: 10_000, ...(workerUrl && { workerUrl }) });
   const counters = made.use(openCounters());
   const namespaces = made.use(await makeNamespaces(topology, { worker, record, signal }));
+  const { spreader } = options;
+  if (spreader !== undefined) await spreadPod(state, spreader, { worker, netnsPath: namespaces.pathOf('pod') });
   const start = async (): Promise<Holder> =>
     made.use(await startHolder({ counterFd: counters.fd, record, signal, programUrl: options.holderUrl }));
   return await fill({ state, topology, namespaces, start }, { counters, options });

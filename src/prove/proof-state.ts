@@ -2,6 +2,7 @@ import type { Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange, Translato
 import { sidecarDescriptorsPerConnection } from '../planner/descriptors.ts';
 import { defaultNofile, defaultPortRange, defaultSomaxconn } from '../planner/kernel.ts';
 import { plan, type Plan } from '../planner/plan.ts';
+import type { Spreading } from './proof-spread.ts';
 
 /** What is proven: the pod as Kubernetes makes it by default, or as the plan makes it. */
 export type Phase = 'before' | 'after';
@@ -19,6 +20,8 @@ export interface ProofState {
   /** The most descriptors that a process of this pod may have, whatever the plan gives it. */
   readonly mostNofile: number;
   readonly sysctls: readonly PodSysctl[];
+  /** What is chosen for an unmodified program; undefined: the program chooses, or the kernel. */
+  readonly spreading?: Spreading | undefined;
 }
 
 export interface ProofInput {
@@ -27,6 +30,7 @@ export interface ProofInput {
   readonly facts: NodeFacts;
   /** 1: as declared; 0.01: ranges, limits and counts a hundredth of it. */
   readonly scale: number;
+  readonly spreading?: Spreading | undefined;
 }
 
 const scaledCount = (count: number, scale: number): number => Math.max(1, Math.round(count * scale));
@@ -137,7 +141,7 @@ const defaultState = ({ demand, facts, scale }: ProofInput): ProofState => {
   };
 };
 
-const plannedState = ({ demand, plan: whole, facts, scale }: ProofInput): ProofState => {
+const plannedState = ({ demand, plan: whole, facts, scale, spreading }: ProofInput): ProofState => {
   const range = scaledRange(whole.portRange, scale);
   const held = withRange(heldDemand(demand, scale), range, whole.sourceAddresses.extra);
   const soft = scaledCount(defaultNofile.soft, scale);
@@ -148,6 +152,7 @@ const plannedState = ({ demand, plan: whole, facts, scale }: ProofInput): ProofS
   const reserved = reservedIn(whole.reservedPorts, range);
   return {
     phase: 'after',
+    spreading,
     demand: held,
     plan: plan(held, { ...facts, runtimeNofile: { soft, hard }, settableNofile, nrOpen: settableNofile }),
     mostNofile: settableNofile ?? Number.POSITIVE_INFINITY,

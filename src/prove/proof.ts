@@ -1,5 +1,6 @@
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Demand } from '../planner/demand.ts';
+import type { Spreader } from '../linux/spread/spreader.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { FlowResult } from './flow-run.ts';
 import { endLeftovers } from './leftovers.ts';
@@ -15,7 +16,8 @@ import {
 } from './machine.ts';
 import { type PhaseOptions, type PhaseResult, type Progress, runPhase } from './phase-run.ts';
 import { errnos, isAsPredicted, predictionFor, type Reach, type StoppedBy } from './prediction.ts';
-import { type Phase, type ProofState, stateFor } from './proof-state.ts';
+import { openProofSpreader, spreadingFor } from './proof-spread.ts';
+import { type Phase, type ProofInput, type ProofState, stateFor } from './proof-state.ts';
 import { ProveError } from './prove-error.ts';
 import { type FlowWiring, topologyFor, type Topology } from './topology.ts';
 
@@ -35,10 +37,14 @@ export interface Proof {
   readonly raised: readonly HostShortage[];
   readonly before: PhaseProof;
   readonly after: PhaseProof;
+  /** What the proof shows in another way than a cluster would. */
+  readonly notes: readonly string[];
 }
 
-export interface ProveOptions extends Omit<PhaseOptions, 'onProgress'> {
+export interface ProveOptions extends Omit<PhaseOptions, 'onProgress' | 'spreader'> {
   readonly scale: number;
+  /** spread.bpf.c, compiled; undefined: nothing is spread. */
+  readonly spreadObjectPath?: string | undefined;
   /** Whether limits of the machine that are too low for both ends are raised while the proof runs. */
   readonly raisesHostLimits: boolean;
   readonly onRaised: (raised: readonly HostShortage[]) => void;
@@ -78,20 +84,29 @@ export const reachFor = (result: PhaseResult, topology: Topology, predicted: Rea
   return { reached: Math.max(0, reached), stoppedBy: foretold ?? stops[0] ?? null };
 };
 
-const provePhase = async (state: ProofState, options: ProveOptions): Promise<PhaseProof> => {
+const provePhase = async (
+  state: ProofState,
+  options: ProveOptions,
+  spreader: Spreader | undefined,
+): Promise<PhaseProof> => {
   const topology = topologyFor(state);
   const predicted = predictionFor(state);
   const { onProgress, ...rest } = options;
   const result = await runPhase(state, topology, {
     ...rest,
+    spreader,
     onProgress: (progress) => onProgress(state.phase, progress),
   });
   const seen = reachFor(result, topology, predicted);
   return { state, predicted, seen, result, isAsPredicted: isAsPredicted(predicted, seen) };
 };
 
-const statesFor = (demand: Demand, machine: Machine, scale: number): Readonly<Record<Phase, ProofState>> => {
-  const input = { demand, plan: planFor(demand), facts: machine.facts, scale };
+const statesFor = (
+  demand: Demand,
+  { facts }: Machine,
+  rest: Pick<ProofInput, 'scale' | 'spreading'>,
+): Readonly<Record<Phase, ProofState>> => {
+  const input = { demand, plan: planFor(demand), facts, ...rest };
   return { before: stateFor('before', input), after: stateFor('after', input) };
 };
 
@@ -99,17 +114,21 @@ const statesFor = (demand: Demand, machine: Machine, scale: number): Readonly<Re
 const shortagesOf = (demand: Demand, machine: Machine, { scale, raisesHostLimits }: ProveOptions) => {
   const unbound = { fileMax: undefined, epollMaxUserWatches: undefined, conntrackMax: undefined };
   const facts = raisesHostLimits ? { ...machine.facts, ...unbound } : machine.facts;
-  const { after } = statesFor(demand, { ...machine, facts }, scale);
+  const { after } = statesFor(demand, { ...machine, facts }, { scale });
   const { reached } = predictionFor(after);
   checkMemory(after.demand, reached, machine);
   return hostShortages(after.demand, reached, machine);
 };
 
 const proveOn = async (demand: Demand, machine: Machine, options: ProveOptions): Promise<Omit<Proof, 'raised'>> => {
-  const states = statesFor(demand, machine, options.scale);
-  const before = await provePhase(states.before, options);
-  const after = await provePhase(states.after, options);
-  return { scale: options.scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after };
+  const { scale, spreadObjectPath } = options;
+  const wanted = spreadingFor(demand, planFor(demand));
+  using spread = openProofSpreader(wanted, spreadObjectPath);
+  const states = statesFor(demand, machine, { scale, spreading: spread.spreader && wanted });
+  const before = await provePhase(states.before, options, undefined);
+  const after = await provePhase(states.after, options, spread.spreader);
+  const notes = spread.note === undefined ? [] : [spread.note];
+  return { scale, facts: machine.facts, hardNofile: machine.hardNofile, before, after, notes };
 };
 
 const proveRaised = async (demand: Demand, machine: Machine, options: ProveOptions): Promise<Proof> => {

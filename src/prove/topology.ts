@@ -105,14 +105,20 @@ const targetsFor = (flow: OutboundFlow, blockFor: ReturnType<typeof addressBook>
   return ports.flatMap((port) => range(addresses).map((at) => ({ ip: first + at, port: firstTargetPort + port })));
 };
 
-const sourceFor = (flow: OutboundFlow, { plan, phase }: ProofState): OpenPlan['source'] => {
+/** Whether the program binds nothing and has every address nevertheless. */
+const isSpread = ({ binding }: OutboundFlow, { spreading }: ProofState): boolean =>
+  binding === 'Late' && spreading !== undefined;
+
+const sourceFor = (flow: OutboundFlow, state: ProofState): OpenPlan['source'] => {
   if (flow.binding === 'Early') return { kind: 'Early' };
   if (flow.binding === 'Explicit') return { kind: 'Ports', low: 1, count: 65_535 };
-  const choosesItself = flow.portSelection === 'Program' || (flow.portSelection === 'Spread' && phase === 'after');
-  return { kind: 'Kernel', range: choosesItself ? [plan.portRange.low, plan.portRange.high] : undefined };
+  const { low, high } = state.plan.portRange;
+  // Where nothing can be spread, the socket option stands in: it has no cliff either.
+  const standsIn = flow.portSelection === 'Spread' && state.phase === 'after' && !isSpread(flow, state);
+  return { kind: 'Kernel', range: flow.portSelection === 'Program' || standsIn ? [low, high] : undefined };
 };
 
-const podSourceIps = ({ plan }: ProofState): readonly number[] =>
+export const podSourceIps = ({ plan }: ProofState): readonly number[] =>
   range(plan.sourceAddresses.total).map((at) => (at === 0 ? podIp : podIp + 0x100 + at));
 
 const translatorsOf = (path: readonly Translator[]): readonly Translator[] =>
@@ -127,7 +133,7 @@ const outboundWiring = (flow: OutboundFlow, targets: readonly Endpoint[], state:
   const addresses = hasAll ? podSourceIps(state) : [podIp];
   const source = sourceFor(flow, state);
   const busiestPercent = busiestPercentOf(flow, targets.length);
-  const needsBind = source.kind !== 'Kernel' || addresses.length > 1;
+  const needsBind = source.kind !== 'Kernel' || (addresses.length > 1 && !isSpread(flow, state));
   return {
     flow: flow.name,
     direction: 'Outbound',

@@ -18,6 +18,7 @@ import { LateBefore } from '../../src/agent/late-before.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
+import { PodSpread, type SpreadSetting } from '../../src/agent/pod-spread.ts';
 import { statusFor } from '../../src/agent/report.ts';
 import { Verifier } from '../../src/agent/verify.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
@@ -41,6 +42,17 @@ export interface NodeSetting extends Disposable {
   readonly addressFolder: string;
 }
 
+interface NodeParts {
+  readonly addresses?: AddressProvider;
+  readonly spread?: SpreadSetting;
+}
+
+const noSpread: SpreadSetting = {
+  mode: 'off',
+  objectPath: '/nowhere/spread.bpf.o',
+  bpffsFolder: '/nowhere',
+  cgroupFolder: '/nowhere',
+};
 const noNetwork = podNetworkProvider({ configurationFolder: '/nowhere', programFolders: [], access: nodeAccess });
 
 const signal = new AbortController().signal;
@@ -50,7 +62,7 @@ const maximumNofile = 1_048_576;
 export async function setNode(
   known: Partial<NodeFacts> = {},
   nodeNetnsPath = '/proc/self/ns/net',
-  addresses: AddressProvider = noNetwork,
+  { addresses = noNetwork, spread = noSpread }: NodeParts = {},
 ): Promise<NodeSetting> {
   const directory = mkdtempSync(join(tmpdir(), 'agent-'));
   const signer = makeSigner();
@@ -72,6 +84,7 @@ export async function setNode(
       Multus: attachedProvider({ addressesOf: (path, until) => readAddresses(worker, path, until) }),
     },
     addressFiles: new AddressFiles(join(directory, 'addresses')),
+    spread: new PodSpread({ setting: spread, worker, nodeNetnsPath: () => nodeNetnsPath }),
   };
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
@@ -106,10 +119,14 @@ export async function setNode(
     status: () =>
       connectionNodeStatus.parse(statusFor({ ...state, keyIds: keys.keyIds, facts, pods: pods.reported() })),
     settled: async () => void (await Promise.all(tasks)),
-    giveBackLost: () => giveBackLost(pods, host, signal),
+    giveBackLost: async () => {
+      await host.spread.settle(pods.all(), signal);
+      return giveBackLost(pods, host, signal);
+    },
     addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {
       worker.close();
+      void host.spread.close();
       rmSync(directory, { recursive: true });
     },
   };

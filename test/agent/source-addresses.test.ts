@@ -26,7 +26,8 @@ const further = (extra: number): Partial<PlanSection> => ({
 
 const patience = { timeout: 20_000, interval: 200 };
 
-const nodeOn = (network: PodNetwork): Promise<NodeSetting> => setNode({}, network.node.path, network.provider);
+const nodeOn = (network: PodNetwork): Promise<NodeSetting> =>
+  setNode({}, network.node.path, { addresses: network.provider });
 
 const addressesIn = (netns: NetworkNamespace): readonly string[] =>
   execFileSync('ip', ['-n', netns.name, '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'global'], {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { ensureImage, type Image } from '../../deploy/image.ts';
+import type { SpreadSetting } from '../../src/agent/pod-spread.ts';
 import { canRaiseNofile, readEffectiveCapabilities } from '../../src/linux/capabilities.ts';
 import { ensureComponents } from './lab/build.ts';
 import { type Cluster, importImage, kubectl } from './lab/cluster.ts';
@@ -17,6 +18,8 @@ export interface InstallOptions {
   readonly by: 'Chart' | 'Manifests';
   /** Nodes with this label are told to have all capabilities: the chart's second DaemonSet is for them. */
   readonly capableNodes?: string;
+  /** agent.spread.mode of the chart. */
+  readonly spread?: SpreadSetting['mode'];
 }
 
 const namespace = 'connectionbudget-system';
@@ -33,10 +36,13 @@ const agentCapabilities = (): readonly string[] => {
 
 const tagOf = ({ reference }: Image): string => reference.slice(reference.lastIndexOf(':') + 1);
 
-const chartValues = (image: Image, { capableNodes }: InstallOptions): object => {
+const chartValues = (image: Image, { capableNodes, spread = 'pod-cgroup' }: InstallOptions): object => {
   const variant = { name: 'capable', nodeSelector: { [capableNodes ?? '']: 'true' }, capabilities: allCapabilities };
   const variants = capableNodes === undefined ? [] : [variant];
-  return { image: { tag: tagOf(image) }, agent: { capabilities: agentCapabilities(), variants } };
+  return {
+    image: { tag: tagOf(image) },
+    agent: { capabilities: agentCapabilities(), variants, spread: { mode: spread } },
+  };
 };
 
 interface Installation {

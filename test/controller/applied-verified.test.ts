@@ -210,6 +210,15 @@ const verified: readonly Row[] = [
     says: ['gateway-1'],
   },
   {
+    fact: 'a pod whose connections nobody spreads is told of, with the reason of its node',
+    situation: withPods(situationOf(), {
+      report: reportOf('', { verified: false, reason: 'SpreadNotAvailable', message: 'kernel 5.10' }),
+    }),
+    type: 'Verified',
+    is: 'False SpreadNotAvailable',
+    says: ['1 pod runs without what spreads its connections: gateway-1', 'kernel 5.10'],
+  },
+  {
     fact: 'mode Off has nothing to verify',
     situation: withPods(off, {}),
     type: 'Verified',

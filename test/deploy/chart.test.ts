@@ -45,6 +45,7 @@ test.each([
   ['agent.nriDirectory', '/', 'does not match pattern'],
   ['agent.podNetwork.dataDirectories', ['var/lib/cni'], 'does not match pattern'],
   ['agent.podNetwork.programDirectories', [], 'minItems'],
+  ['agent.spread.mode', 'everywhere', 'must be one of'],
   ['agent.maxUnavailable', '0%', 'does not match pattern'],
   ['agent.variants', [{ ...weak, nodeSelector: { a: 'b', c: 'd' } }], 'maxProperties'],
   ['agent.variants', [{ ...weak, nodeSelector: {} }], 'minProperties'],
@@ -132,6 +133,15 @@ test('of what the agent sees of its node it can write /proc, leases and its own 
   expect(writableOf(defaults)).toEqual(['/host/proc', '/var/lib/cni', '/run/connectionbudget']);
   const without = await render({ 'agent.podNetwork.enabled': false });
   expect(writableOf(without)).toEqual(['/host/proc']);
+});
+
+test('it sees /sys/fs where it spreads connections only', async () => {
+  const pathsOf = (objects: typeof defaults): readonly unknown[] => {
+    const volumes = at(find(objects, 'DaemonSet', 'connectionbudget-agent'), 'spec.template.spec.volumes');
+    return (volumes as readonly unknown[]).map((volume) => at(volume, 'hostPath.path'));
+  };
+  expect(pathsOf(defaults)).toContain('/sys/fs');
+  expect(pathsOf(await render({ 'agent.spread.mode': 'off' }))).not.toContain('/sys/fs');
 });
 
 test('every privilege of the agent has its reason in docs/security.md', async () => {

@@ -83,6 +83,16 @@ test('from inside koffi calls the C library', async () => {
   expect(await inside(['call.js'])).toEqual({ status: 0, stdout: 'true\n' });
 });
 
+test('from inside libbpf opens the eBPF program, and finds its parts', async () => {
+  const program = `import { createRequire } from 'node:module';
+    const bpf = createRequire('/app/')('koffi').load('libbpf.so.1');
+    const open = bpf.func('void *bpf_object__open(const char *)');
+    const find = bpf.func('void *bpf_object__find_program_by_name(void *, const char *)');
+    console.log(find(open('/app/spread.bpf.o'), 'spread4') !== null);`;
+  await writeFile(join(rootfs, 'app/spread.js'), program);
+  expect(await inside(['spread.js'])).toEqual({ status: 0, stdout: 'true\n' });
+});
+
 test.each(['operator.js', 'agent.js'])('from inside %s starts, and says what it misses', async (bundle) => {
   expect(await inside([bundle, '--no-such-flag'])).toMatchObject({ status: 2 });
 });

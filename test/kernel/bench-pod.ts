@@ -12,6 +12,8 @@ export interface Bench extends AsyncDisposable {
   readonly topology: Topology;
   readonly pod: Holder;
   readonly peer: Holder;
+  /** The pod's network namespace. */
+  readonly podPath: string;
   readonly opened: () => number;
   /** Of the pod's namespace. */
   readonly counters: () => Promise<SocketTotals>;
@@ -26,7 +28,7 @@ const unlimited = {
 
 /** A pod and its peer, one process each, to be told what to do step by step. */
 export const startBench = async (state: ProofState, podLimits: Partial<typeof unlimited> = {}): Promise<Bench> => {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(300_000);
   const topology = topologyFor(state);
   await using made = new AsyncDisposableStack();
   const closing = made.adopt(new AbortController(), (controller) => controller.abort());
@@ -49,6 +51,7 @@ export const startBench = async (state: ProofState, podLimits: Partial<typeof un
     topology,
     pod: holders[0]!,
     peer: holders[1]!,
+    podPath: namespaces.pathOf('pod'),
     opened: counters.opened,
     counters: async () => {
       const [totals] = await worker.run(namespaces.pathOf('pod'), [{ operation: 'ReadSocketTotals' }]);

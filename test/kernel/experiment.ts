@@ -4,7 +4,9 @@ import { type PhaseResult, runPhase } from '../../src/prove/phase-run.ts';
 import { predictionFor, type Reach } from '../../src/prove/prediction.ts';
 import type { ProofState } from '../../src/prove/proof-state.ts';
 import { reachFor } from '../../src/prove/proof.ts';
+import { openProofSpreader, spreadingFor } from '../../src/prove/proof-spread.ts';
 import { topologyFor } from '../../src/prove/topology.ts';
+import { ensureSpreadObject } from '../cluster/lab/spread-object.ts';
 
 /** A range of a hundred ports, so that an experiment ends in a second. */
 export const hundredPorts: PortRange = { low: 40_000, high: 40_099 };
@@ -27,6 +29,20 @@ export const stateOf = (demand: Demand, nofile = 1024): ProofState => {
     mostNofile: nofile,
     sysctls: [...planned.sysctls, { name: 'net.ipv4.ip_local_port_range', value: `${low} ${high}` }],
   };
+};
+
+/** The same where we spread what the pod's program opens. Throws where this machine cannot. */
+export const spreadExperiment = async (demand: Demand): Promise<Experiment & { readonly note: string | undefined }> => {
+  const signal = AbortSignal.timeout(60_000);
+  const objectPath = await ensureSpreadObject({ signal, onProgress: () => undefined });
+  const planned = stateOf(demand, 1_000_000);
+  const spreading = spreadingFor(demand, planned.plan);
+  using proof = openProofSpreader(spreading, objectPath);
+  const state = { ...planned, spreading: proof.spreader && spreading };
+  const topology = topologyFor(state);
+  const predicted = predictionFor(state);
+  const result = await runPhase(state, topology, { signal, spreader: proof.spreader, onProgress: () => undefined });
+  return { predicted, seen: reachFor(result, topology, predicted), result, note: proof.note };
 };
 
 /** Predicts, then opens the connections for real. */

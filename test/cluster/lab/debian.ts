@@ -14,6 +14,13 @@ export const runcBuildRequirements: readonly Requirement[] = [
   { needs: 'pkg-config', debianPackage: 'pkg-config' },
 ];
 
+/** clang and libbpf's headers build the eBPF object; libbpf.so.1, which comes with the headers, loads it. */
+export const spreadRequirements: readonly Requirement[] = [
+  { needs: 'clang', debianPackage: 'clang' },
+  { needs: '/usr/include/bpf/bpf_helpers.h', debianPackage: 'libbpf-dev' },
+  { needs: '/usr/include/linux/bpf.h', debianPackage: 'linux-libc-dev' },
+];
+
 export const nodeRequirements: readonly Requirement[] = [
   ...pkiRequirements,
   ...runcBuildRequirements,

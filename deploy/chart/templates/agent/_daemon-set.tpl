@@ -80,6 +80,10 @@ spec:
           hostPath: {path: {{ .addressDirectory }}, type: DirectoryOrCreate}
         {{- end }}
         {{- end }}
+        {{- if ne $agent.spread.mode "off" }}
+        - name: sys-fs
+          hostPath: {path: /sys/fs, type: Directory}
+        {{- end }}
         - name: keys
           configMap: {name: connectionbudget-public-keys, optional: true}
 {{- end }}
@@ -104,6 +108,11 @@ args:
   - --cni-program-folders={{ join "," .programDirectories }}
   - --address-folder={{ .addressDirectory }}
   {{- end }}
+  {{- end }}
+  - --spread={{ $agent.spread.mode }}
+  {{- if ne $agent.spread.mode "off" }}
+  - --bpffs-folder=/host/sys-fs/bpf
+  - --cgroup-folder=/host/sys-fs/cgroup
   {{- end }}
   {{- with $agent.allowedSysctls }}
   - --allowed-sysctls={{ join "," . }}
@@ -162,6 +171,9 @@ volumeMounts:
   {{- end }}
   - {name: addresses, mountPath: {{ .addressDirectory }}}
   {{- end }}
+  {{- end }}
+  {{- if ne $agent.spread.mode "off" }}
+  - {name: sys-fs, mountPath: /host/sys-fs, readOnly: true}
   {{- end }}
   - {name: keys, mountPath: /etc/connectionbudget/keys, readOnly: true}
 {{- end }}
