@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cpuSecondsOf, type Load, loadWithoutFailure, median } from './measure.ts';
-import type { Setting } from './setting.ts';
+import { askTheirWebhook, type Setting } from './setting.ts';
 
-/** Pods created through the API server in a namespace that asks our webhook and in one that does not. */
+/** Pods created through the API server in a namespace that asks our webhook, in one that asks another, in one that asks none. */
 
 export interface CreationOptions {
   /** The load generator. */
@@ -11,6 +11,8 @@ export interface CreationOptions {
   readonly seconds: number;
   readonly rounds: number;
   readonly operatorPid: number;
+  /** Of controller-runtime. */
+  readonly theirs: { readonly pid: number; readonly url: string };
 }
 
 export interface Creations {
@@ -20,11 +22,13 @@ export interface Creations {
   readonly p99Us: number;
   /** Of one creation. */
   readonly serverCpuMs: number;
-  readonly operatorCpuMs: number;
+  /** Of the operator; in the namespace that asks the other webhook, of that one. */
+  readonly webhookCpuMs: number;
 }
 
 const kinds = [
   { name: 'with us', namespace: 'messaging', contains: '"connectionbudget.io/plan"' },
+  { name: 'with controller-runtime', namespace: 'theirs', contains: '"connectionbudget.io/plan"' },
   { name: 'without', namespace: 'plain', contains: '"uid"' },
 ] as const;
 
@@ -33,13 +37,16 @@ const serverPidOf = async ({ server }: Setting): Promise<number> => {
   return record.pid;
 };
 
-const createOnce = async (
-  options: CreationOptions,
-  serverPid: number,
-  load: Load,
-): Promise<Omit<Creations, 'name'>> => {
-  const { program, operatorPid } = options;
-  const cpuSeconds = async () => ({ server: await cpuSecondsOf(serverPid), operator: await cpuSecondsOf(operatorPid) });
+interface Pids {
+  readonly server: number;
+  readonly webhook: number;
+}
+
+const createOnce = async (program: string, pids: Pids, load: Load): Promise<Omit<Creations, 'name'>> => {
+  const cpuSeconds = async () => ({
+    server: await cpuSecondsOf(pids.server),
+    webhook: await cpuSecondsOf(pids.webhook),
+  });
   const before = await cpuSeconds();
   const { answers, p50Us, p99Us } = await loadWithoutFailure(program, load);
   const after = await cpuSeconds();
@@ -49,7 +56,7 @@ const createOnce = async (
     p50Us,
     p99Us,
     serverCpuMs: perAnswerMs(after.server - before.server),
-    operatorCpuMs: perAnswerMs(after.operator - before.operator),
+    webhookCpuMs: perAnswerMs(after.webhook - before.webhook),
   };
 };
 
@@ -57,6 +64,7 @@ export const createPods = async (options: CreationOptions, setting: Setting): Pr
   const { server } = setting;
   const body = join(server.dir, 'pod.json');
   await writeFile(body, JSON.stringify(setting.pod));
+  await askTheirWebhook(setting, options.theirs.url);
   const serverPid = await serverPidOf(setting);
   const { certificateFile, keyFile } = server.identity.kubeletClient;
   const results = kinds.map(() => [] as Omit<Creations, 'name'>[]);
@@ -66,7 +74,8 @@ export const createPods = async (options: CreationOptions, setting: Setting): Pr
       const url = `${server.url}/api/v1/namespaces/${namespace}/pods`;
       const client = { certificate: certificateFile, key: keyFile };
       const load = { url, body, contains, connections: 16, seconds: options.seconds, client };
-      results[index]?.push(await createOnce(options, serverPid, load));
+      const webhook = namespace === 'theirs' ? options.theirs.pid : options.operatorPid;
+      results[index]?.push(await createOnce(options.program, { server: serverPid, webhook }, load));
     }
   }
   return kinds.map(({ name }, index) => {
@@ -77,7 +86,7 @@ export const createPods = async (options: CreationOptions, setting: Setting): Pr
       p50Us: middle('p50Us'),
       p99Us: middle('p99Us'),
       serverCpuMs: middle('serverCpuMs'),
-      operatorCpuMs: middle('operatorCpuMs'),
+      webhookCpuMs: middle('webhookCpuMs'),
     };
   });
 };

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { connectionBudgetCrd, connectionNodeCrd } from '../../../src/api/crd.ts';
+import { planAnnotation } from '../../../src/api/names.ts';
 import { createKubeClient, type KubeClient } from '../../../src/kube/client.ts';
 import { readKubeConfig } from '../../../src/kube/kube-config.ts';
 import { budgetsConfiguration, podsConfiguration } from '../../apiserver/webhook-registration.ts';
@@ -16,7 +18,7 @@ const { signal } = new AbortController();
 export interface Setting {
   readonly server: ApiServer;
   readonly client: KubeClient;
-  /** Of our webhook, which the API server asks about pods of namespace `messaging` and not of `plain`. */
+  /** Of our webhook, which the API server asks about pods of namespace `messaging` alone. */
   readonly ourPort: number;
   /** As it is created. */
   readonly pod: object;
@@ -25,7 +27,7 @@ export interface Setting {
 }
 
 interface Stored {
-  readonly metadata: { readonly uid: string };
+  readonly metadata: { readonly uid: string; readonly annotations?: Readonly<Record<string, string>> };
 }
 
 type Post = (path: string, body: unknown, query?: Readonly<Record<string, string>>) => Promise<Stored>;
@@ -85,6 +87,7 @@ const createNamespaces = async (post: Post): Promise<void> => {
     'connectionbudget-system': {},
     'pepr-system': {},
     messaging: { 'connectionbudget.io/enabled': 'true' },
+    theirs: {},
     plain: {},
   };
   for (const [name, labels] of Object.entries(namespaces)) {
@@ -129,13 +132,28 @@ const askOurWebhook = async (post: Post, port: number): Promise<void> => {
   await post(`${path}/validatingwebhookconfigurations`, budgets);
 };
 
+/** Has the API server ask another webhook about pods of namespace `theirs`. */
+export const askTheirWebhook = async ({ client, server, pod }: Setting, url: string): Promise<void> => {
+  const caBundle = (await readFile(join(server.dir, 'certificates', 'ca.crt'))).toString('base64');
+  const [ours] = podsConfiguration(0).webhooks;
+  const namespaceSelector = { matchLabels: { 'kubernetes.io/metadata.name': 'theirs' } };
+  const webhook = { ...ours, name: 'pods.theirs.test', clientConfig: { url, caBundle }, namespaceSelector };
+  const body = { metadata: { name: 'theirs' }, webhooks: [webhook] };
+  const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+  const post = postingTo(client);
+  await post(path, typed('MutatingWebhookConfiguration', body));
+  await eventually(async () => {
+    const { metadata } = await post('/api/v1/namespaces/theirs/pods', pod, { dryRun: 'All' });
+    if (metadata.annotations?.[planAnnotation] === undefined) throw new Error('the other webhook is not asked yet');
+  });
+};
+
 export const startSetting = async (dir: string, vpaCrds: string): Promise<Setting> => {
   const server = await startApiServer({ dir, onProgress: (message) => process.stderr.write(`${message}\n`) });
   const client = createKubeClient(readKubeConfig(server.kubeconfig));
   const post = postingTo(client);
   await installCrds(post, vpaCrds);
   await createNamespaces(post);
-  await createWorkload(post, 'plain');
   const pod = podOf(await createWorkload(post, 'messaging'));
   await recommend(client, post);
   const budget = outboundBudget() as object;
