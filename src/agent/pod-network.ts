@@ -3,6 +3,7 @@ import { LinuxError } from '../linux/linux-error.ts';
 import type { OperationResult } from '../linux/namespace-operations.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { SpreadPod, TimeWaitReuse } from '../linux/spread/pod-entry.ts';
+import { parsePortList } from '../linux/sysctls.ts';
 import type { PlannedPod } from './planned-pods.ts';
 import { sourceAddressesOf } from './source-addresses.ts';
 
@@ -48,7 +49,7 @@ export async function readPodNetwork(
     cookie: valueOf(cookie),
     addresses: further.length > 0 && isOnOwnLink ? further : own,
     range: parsePortRange(valueOf(range)),
-    reservedPorts: parsePortList(valueOf(reserved)),
+    reservedPorts: portsListed(valueOf(reserved)),
     timeWaitReuse: timeWaitReuseFor(valueOf(reuse), delay.ok ? Number(delay.value) : usualReuseDelayMs),
   };
 }
@@ -62,14 +63,8 @@ export const podEntryOf = (network: PodNetwork, chooses: SpreadPod['chooses']): 
 });
 
 /** "1883,8080-8082" → 1883, 8080, 8081, 8082 (ip-sysctl.rst, ip_local_reserved_ports). */
-export function parsePortList(text: string): readonly number[] {
-  return text
-    .split(',')
-    .filter(Boolean)
-    .flatMap((part) => {
-      const [low = 0, high = low] = part.split('-').map(Number);
-      return Array.from({ length: high - low + 1 }, (_, at) => low + at);
-    });
+export function portsListed(text: string): readonly number[] {
+  return parsePortList(text).flatMap(({ low, high }) => Array.from({ length: high - low + 1 }, (_, at) => low + at));
 }
 
 function parsePortRange(text: string): PortRange {

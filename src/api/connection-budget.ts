@@ -77,6 +77,12 @@ const sourceAddresses = withRules(
       holds: (value) => value.networkAttachmentName === undefined || isMultus(value),
     },
     {
+      cel: "!has(self.provider) || self.provider != 'Multus' || (has(self.spread) && self.spread == 'Application')",
+      message: `${notAvailable('spread Transparent over an attachment')}: the program binds (Application)`,
+      field: 'spread',
+      holds: (value) => !isMultus(value) || value.spread === 'Application',
+    },
+    {
       cel: "!has(self.maximum) || self.maximum == 0 || (has(self.provider) && self.provider != 'None')",
       message: 'must be 0 for provider None',
       celMessage: '"%d: must be 0 for provider None".format([self.maximum])',

@@ -90,6 +90,10 @@ const demandNotes: readonly (readonly [isSo: (demand: Demand, flows: readonly Fl
     ({ outbound }) => outbound.some(({ path }) => path.some(({ type }) => type === 'Sidecar')),
     'sidecars on the way out are left out',
   ],
+  [
+    ({ outbound }) => outbound.some(({ families }) => families.includes('IPv6')),
+    'what goes to IPv6 addresses is opened over IPv4, which has the same limits',
+  ],
   [(_, flows) => flows.length > 1, 'flows are opened one after the other'],
   [
     ({ inbound }, flows) =>

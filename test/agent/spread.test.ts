@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { cgroupPathFor, type SpreadSetting } from '../../src/agent/pod-spread.ts';
-import { parsePortList } from '../../src/agent/pod-network.ts';
+import { portsListed } from '../../src/agent/pod-network.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import { bridged, makePodNetwork } from '../addresses/pod-network-setting.ts';
 import {
@@ -208,6 +208,6 @@ test.each([
 });
 
 test('a list of ports is read as the kernel writes it', () => {
-  expect(parsePortList('1883,8080-8082')).toEqual([1883, 8080, 8081, 8082]);
-  expect(parsePortList('')).toEqual([]);
+  expect(portsListed('1883,8080-8082')).toEqual([1883, 8080, 8081, 8082]);
+  expect(portsListed('')).toEqual([]);
 });

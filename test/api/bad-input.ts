@@ -179,10 +179,17 @@ export const badInputs: readonly BadInput[] = [
   },
   {
     name: 'provider Multus without an attachment',
-    spec: { ...inbound({}), sourceAddresses: { provider: 'Multus', maximum: 4 } },
+    spec: { ...inbound({}), sourceAddresses: { provider: 'Multus', maximum: 4, spread: 'Application' } },
     field: 'spec.sourceAddresses.networkAttachmentName',
     value: '',
     rule: 'networkAttachmentName is required for provider Multus',
+  },
+  {
+    name: 'connect() spread over an attachment',
+    spec: { ...inbound({}), sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 4 } },
+    field: 'spec.sourceAddresses.spread',
+    value: 'Transparent',
+    rule: 'not available in this version',
   },
   {
     name: 'an attachment for another provider',
@@ -198,7 +205,7 @@ export const badInputs: readonly BadInput[] = [
     name: 'an attachment with two slashes',
     spec: {
       ...inbound({}),
-      sourceAddresses: { provider: 'Multus', networkAttachmentName: 'a/b/c', maximum: 4 },
+      sourceAddresses: { provider: 'Multus', networkAttachmentName: 'a/b/c', maximum: 4, spread: 'Application' },
     },
     field: 'spec.sourceAddresses.networkAttachmentName',
     value: 'a/b/c',

@@ -183,9 +183,15 @@ const rows: readonly (readonly [string, object, string, string])[] = [
   ],
   [
     'Multus without an attachment',
-    { sourceAddresses: { provider: 'Multus', maximum: 4 } },
+    { sourceAddresses: { provider: 'Multus', maximum: 4, spread: 'Application' } },
     'spec.sourceAddresses.networkAttachmentName: Invalid value: networkAttachmentName is required for provider Multus',
     'spec.sourceAddresses.networkAttachmentName: networkAttachmentName is required for provider Multus',
+  ],
+  [
+    'connect() spread over an attachment',
+    { sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 4 } },
+    'spec.sourceAddresses.spread: Invalid value: spread Transparent over an attachment is not available in this version',
+    'spec.sourceAddresses.spread: "Transparent": spread Transparent over an attachment is not available in this version',
   ],
   [
     'an attachment for another provider',

@@ -53,11 +53,15 @@ describe('prove', () => {
 
   it('notes what it does not show, or shows otherwise', () => {
     const flows = `  inbound: [{name: in, port: 80, connections: 30, path: [{type: Sidecar, name: proxy, addresses: 1}]}]
-  outbound: [{name: out, connections: 30, destination: {addresses: {ips: [198.51.100.7], ports: [80]}, maxConnectionsPerAddress: 20}}]`;
+  outbound: [{name: out, connections: 30, destination: {addresses: {ips: ['2001:db8::7'], ports: [80]}, maxConnectionsPerAddress: 20}}]`;
     const { status, stdout } = prove(['-o', 'json'], budget(flows));
     expect(JSON.parse(stdout)).toMatchObject({
       after: { reached: 50, stoppedBy: { stage: 'Destination', limit: 'MaxConnectionsPerAddress', errno: 111 } },
-      notes: [expect.stringContaining('sidecar'), 'flows are opened one after the other'],
+      notes: [
+        expect.stringContaining('sidecar'),
+        expect.stringContaining('over IPv4'),
+        'flows are opened one after the other',
+      ],
     });
     expect(status).toBe(0);
   });

@@ -3,6 +3,7 @@ import { kubectl } from './lab/cluster.ts';
 import { run } from './lab/command.ts';
 import { conditions, eventually, podReport } from './operator-questions.ts';
 import { progress, startProbe, useClusterWithOperator } from './operator-setting.ts';
+import { runningContainer } from './running-container.ts';
 import { reportOf } from './show.ts';
 
 /**
@@ -12,32 +13,43 @@ import { reportOf } from './show.ts';
 
 const { signal } = progress;
 const cluster = useClusterWithOperator({ by: 'Chart', spread: 'root' });
-const held = 4000;
+const held = 200_000;
+/** This machine lets a process have 20,000 descriptors. */
+const processes = 12;
 
-/** 200,000 to one destination: four addresses with 95 % of 64,512 ports each. */
-const applyBudget = async (app: string): Promise<void> => {
-  const spec = {
+const applyBudget = async (app: string, spec: object): Promise<void> => {
+  const common = {
     selector: { matchLabels: { app } },
-    containers: [{ name: 'program', processes: 12 }],
+    containers: [{ name: 'program', processes }],
     headroomPercent: 0,
-    outbound: [
-      {
-        name: 'out',
-        connections: 200_000,
-        portSelection: 'Spread',
-        destination: { addresses: { ips: ['198.51.100.7'], ports: [7000] } },
-      },
-    ],
-    sourceAddresses: { provider: 'PodNetwork', maximum: 8 },
   };
   const metadata = { name: app, namespace: 'planned' };
-  const object = { apiVersion: 'connectionbudget.io/v1alpha1', kind: 'ConnectionBudget', metadata, spec };
+  const object = {
+    apiVersion: 'connectionbudget.io/v1alpha1',
+    kind: 'ConnectionBudget',
+    metadata,
+    spec: { ...common, ...spec },
+  };
   await kubectl(cluster(), ['apply', '-f', '-'], { signal, input: JSON.stringify(object) });
   await eventually(
     'the operator knows the budget',
     async () => 'Feasible' in (await conditions(cluster(), 'planned', app)),
   );
 };
+
+/** To one destination: four addresses with 95 % of 64,512 ports each. */
+const clients = {
+  outbound: [
+    {
+      name: 'out',
+      connections: held,
+      portSelection: 'Spread',
+      destination: { addresses: { ips: ['198.51.100.7'], ports: [7000] } },
+    },
+  ],
+  sourceAddresses: { provider: 'PodNetwork', maximum: 8 },
+};
+const server = { inbound: [{ name: 'in', port: 7000, connections: held + 50, listen: { backlog: 16_384 } }] };
 
 const podIp = (app: string): Promise<string> =>
   kubectl(cluster(), ['get', 'pod', app, '-n', 'planned', '-o', 'jsonpath={.status.podIP}'], { signal });
@@ -52,18 +64,16 @@ const sourcesAt = async (netns: string): Promise<Readonly<Record<string, number>
 };
 
 const netnsOf = async (app: string): Promise<string> => {
-  const path = 'jsonpath={.status.containerStatuses[0].containerID}';
-  const id = await kubectl(cluster(), ['get', 'pod', app, '-n', 'planned', '-o', path], { signal });
-  const tasks = await run(cluster().paths('ctr'), ['-a', cluster().containerdAddress, '-n', 'k8s.io', 'tasks', 'ls'], {
-    signal,
-  });
-  return `/proc/${new RegExp(`^${id.replace('containerd://', '')}\\s+(\\d+)`, 'm').exec(tasks)?.[1] ?? ''}/ns/net`;
+  const labels = { 'pod.namespace': 'planned', 'pod.name': app, 'container.name': 'program' };
+  return `/proc/${(await runningContainer(cluster(), labels, signal)).pid}/ns/net`;
 };
 
 test('four addresses share the connections of a program that binds to none', async () => {
-  await applyBudget('clients');
-  await startProbe(cluster(), { namespace: 'planned', app: 'server', args: ['listen', '7000', '2'] });
-  const args = ['connect', await podIp('server'), '7000', String(held), '2'];
+  await applyBudget('server', server);
+  await applyBudget('clients', clients);
+  const listen = ['listen', '7000', String(processes), '16384'];
+  await startProbe(cluster(), { namespace: 'planned', app: 'server', args: listen });
+  const args = ['connect', await podIp('server'), '7000', String(held), String(processes)];
   await startProbe(cluster(), { namespace: 'planned', app: 'clients', args });
   await eventually(
     'all are held',
@@ -75,8 +85,9 @@ test('four addresses share the connections of a program that binds to none', asy
   });
   expect(report).toMatchObject({ reason: 'Applied' });
   const sources = await sourcesAt(await netnsOf('server'));
-  expect(Object.values(sources)).toEqual([1000, 1000, 1000, 1000]);
-  expect(Object.keys(sources)).toContain(await podIp('clients'));
+  expect(Object.keys(sources), JSON.stringify(sources)).toHaveLength(4);
+  expect(sources).toMatchObject({ [await podIp('clients')]: held / 4 });
+  expect(Object.values(sources)).toEqual(Array.from({ length: 4 }, () => held / 4));
 }, 240_000);
 
 test('another pod of the node has its own address alone', async () => {

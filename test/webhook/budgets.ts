@@ -37,9 +37,9 @@ export const attachedSpec = {
     {
       name: 'out',
       connections: 200_000,
-      portSelection: 'Spread',
+      portSelection: 'Program',
       destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } },
     },
   ],
-  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8 },
+  sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 8, spread: 'Application' },
 };
