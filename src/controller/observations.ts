@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
@@ -5,10 +6,10 @@ import { budgetsSelecting } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
 import { matchingPods, nodeFactsFor, observedNow, podFactsOf, touchablePods, validBudgets } from './observe.ts';
-import { type Memory, settle, type Settled } from './settle.ts';
+import { settle, type Settled } from './settle.ts';
 import type { MatchingPod, Rival } from './situation.ts';
 
-/** What the webhook asks for; every replica answers, whether it leads or not. */
+/** What the webhook asks for; every replica answers, whether it leads or not. Values stay the same while they are equal. */
 export interface Surroundings {
   readonly budgetsIn: (namespace: string) => readonly ConnectionBudget[];
   readonly observedFor: (budget: ConnectionBudget) => Observed;
@@ -23,23 +24,54 @@ export interface Observations extends Surroundings {
   readonly forget: (key: string) => void;
 }
 
+interface Sight {
+  readonly uid: string;
+  readonly generation: number;
+  readonly atMs: number;
+  readonly settled: Settled;
+  readonly node: NodeFacts | undefined;
+}
+
+/**
+ * How old an answer for a pod may be. What changes is looked at 100 ms later in any case; without a sight that lasts,
+ * each of a thousand new pods would have all the others of its namespace counted.
+ */
+const sightLastsMs = 1000;
+
+/** The earlier of two equal values, so that who remembers it knows that nothing has changed. */
+const unlessChanged = <T>(before: T | undefined, now: T): T =>
+  before !== undefined && isDeepStrictEqual(before, now) ? before : now;
+
 export const createObservations = (cluster: Cluster, nowMs: () => number): Observations => {
-  const memories = new Map<string, { readonly uid: string; readonly memory: Memory }>();
-  const settledFor = (budget: ConnectionBudget): Settled => {
+  const sights = new Map<string, Sight>();
+  const look = (budget: ConnectionBudget): Sight => {
     const key = budgetKey(budget);
-    const known = memories.get(key);
-    const memory: Memory = known?.uid === budget.uid ? known.memory : new Map();
-    const settled = settle(memory, observedNow(cluster, budget, matchingPods(cluster, budget)), nowMs());
+    const last = sights.get(key);
+    const before = last?.uid === budget.uid ? last : undefined;
+    const pods = matchingPods(cluster, budget);
+    const settled = settle(before?.settled.memory ?? new Map(), observedNow(cluster, budget, pods), nowMs());
+    const sight = {
+      uid: budget.uid,
+      generation: budget.generation,
+      atMs: nowMs(),
+      settled: { ...settled, observed: unlessChanged(before?.settled.observed, settled.observed) },
+      node: unlessChanged(before?.node, nodeFactsFor(cluster, pods)),
+    };
     // A budget that is only being admitted is not remembered: nobody would forget it.
-    if (cluster.budget(key)?.uid === budget.uid) memories.set(key, { uid: budget.uid, memory: settled.memory });
-    return settled;
+    if (cluster.budget(key)?.uid === budget.uid) sights.set(key, sight);
+    return sight;
+  };
+  const sightOf = (budget: ConnectionBudget): Sight => {
+    const last = sights.get(budgetKey(budget));
+    const isOfThis = last?.uid === budget.uid && last.generation === budget.generation;
+    return isOfThis && nowMs() - last.atMs < sightLastsMs ? last : look(budget);
   };
   return {
-    settledFor,
-    forget: (key) => memories.delete(key),
+    settledFor: (budget) => look(budget).settled,
+    forget: (key) => sights.delete(key),
     budgetsIn: (namespace) => validBudgets(cluster, namespace),
-    observedFor: (budget) => settledFor(budget).observed,
-    nodeFactsFor: (budget) => nodeFactsFor(cluster, matchingPods(cluster, budget)),
+    observedFor: (budget) => sightOf(budget).settled.observed,
+    nodeFactsFor: (budget) => sightOf(budget).node,
     namespaceLabels: cluster.namespaceLabels,
     attachment: cluster.attachment,
   };

@@ -1,28 +1,46 @@
-import { z } from 'zod';
 import type { JsonPatchStep } from '../kube/calls.ts';
+import { textWithoutManagedFields } from './managed-fields.ts';
 
 /** AdmissionReview admission.k8s.io/v1: what the API server asks and what it is answered. */
 
-const request = z.object({
-  uid: z.string().min(1).max(128),
-  operation: z.enum(['CREATE', 'UPDATE', 'DELETE', 'CONNECT']),
-  namespace: z.string().max(253).default(''),
-  subResource: z.string().default(''),
-  object: z.unknown().optional(),
-  oldObject: z.unknown().optional(),
-});
-export type AdmissionRequest = z.output<typeof request>;
+const apiVersion = 'admission.k8s.io/v1';
+const kind = 'AdmissionReview';
 
-const review = z.object({
-  apiVersion: z.literal('admission.k8s.io/v1'),
-  kind: z.literal('AdmissionReview'),
-  request,
-});
+const operations = ['CREATE', 'UPDATE', 'DELETE', 'CONNECT'] as const;
+type Operation = (typeof operations)[number];
+
+export interface AdmissionRequest {
+  /** 1 to 128 characters. */
+  readonly uid: string;
+  readonly operation: Operation;
+  /** "" for what is not namespaced. */
+  readonly namespace: string;
+  readonly subResource: string;
+  readonly object?: unknown;
+  readonly oldObject?: unknown;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
+const isOperation = (value: unknown): value is Operation => operations.some((operation) => operation === value);
+
+/** By hand, for it stands before every pod of the cluster: a schema's answer takes as long as the whole decision. */
+const requestOf = ({ uid, operation, namespace = '', subResource = '', object, oldObject }: Fields) => {
+  if (typeof uid !== 'string' || uid.length === 0 || uid.length > 128 || !isOperation(operation)) return undefined;
+  if (typeof namespace !== 'string' || namespace.length > 253 || typeof subResource !== 'string') return undefined;
+  return { uid, operation, namespace, subResource, object, oldObject };
+};
+
+const reviewOf = (json: unknown): AdmissionRequest | undefined => {
+  if (!isFields(json) || json['apiVersion'] !== apiVersion || json['kind'] !== kind) return undefined;
+  return isFields(json['request']) ? requestOf(json['request']) : undefined;
+};
 
 /** undefined: no AdmissionReview v1. */
-export const parseReview = (text: string): AdmissionRequest | undefined => {
+export const parseReview = (body: Buffer): AdmissionRequest | undefined => {
   try {
-    return review.safeParse(JSON.parse(text)).data?.request;
+    return reviewOf(JSON.parse(textWithoutManagedFields(body)));
   } catch {
     return undefined;
   }
@@ -68,8 +86,27 @@ const verdict = (admission: Admission): object => {
   return admission.result === 'Refused' ? refused(admission.refusal) : { allowed: true };
 };
 
-export const reviewResponse = (uid: string, admission: Admission): string => {
+/** JSON in ASCII: as many bytes as characters, and written without a conversion. */
+const asciiJson = (value: unknown): string =>
+  JSON.stringify(value).replaceAll(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
+/** `"allowed":true,…`: what follows the uid in a response. */
+const fieldsAfterUid = (admission: Admission): string => {
   const warnings = admission.warnings.slice(0, mostWarnings).map(warningText);
-  const response = { uid, ...verdict(admission), ...(warnings.length === 0 ? {} : { warnings }) };
-  return JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response });
+  const fields = { ...verdict(admission), ...(warnings.length === 0 ? {} : { warnings }) };
+  return asciiJson(fields).slice(1, -1);
+};
+
+/** An admission that is answered again is not written again. */
+const written = new WeakMap<Admission, string>();
+
+/** In ASCII. */
+export const reviewResponse = (uid: string, admission: Admission): string => {
+  const fields = written.get(admission) ?? fieldsAfterUid(admission);
+  written.set(admission, fields);
+  const response = `{"uid":${asciiJson(uid)},${fields}}`;
+  return `{"apiVersion":"${apiVersion}","kind":"${kind}","response":${response}}`;
 };

@@ -1,31 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type Attachment,
-  attachmentKey,
-  attachmentOffer,
-  type AttachmentRequest,
-  attachmentRequests,
-} from '../addresses/multus.ts';
-import { networksAnnotation } from '../addresses/network-annotation.ts';
 import { type ConnectionBudget, parseConnectionBudget } from '../api/budget-object.ts';
-import { type AttachmentOffer, demandFor } from '../api/demand.ts';
-import { givenAddressesOf, type PodManifest } from '../api/observed-pod.ts';
-import { encodeAnnotation, type PlanSection } from '../api/pod-annotation.ts';
-import { podPlanFor } from '../api/plan-section.ts';
+import { demandFor } from '../api/demand.ts';
+import type { PodManifest } from '../api/observed-pod.ts';
 import { winningBudget } from '../api/selector.ts';
 import { type Violation, violationReason, violationText } from '../api/violations.ts';
 import { plan as planFor } from '../planner/plan.ts';
 import type { Admission, AdmissionRequest } from './admission-review.ts';
-import { canAskMultus, podPatchFor } from './pod-patch.ts';
+import { planPod, type PlanPod, type Signer } from './plan-pod.ts';
+import { attachmentKeyOf } from './pod-attachments.ts';
+import { readingOf } from './pod-reading.ts';
 import type { Surroundings } from './surroundings.ts';
-import { attachmentWarnings, bindingWarnings, namespaceWarnings, podWarnings } from './warnings.ts';
+import { attachmentWarnings, bindingWarnings, namespaceWarnings } from './warnings.ts';
 
 /** The decisions of the webhook: value in, value out. A dry run is answered like any other request. */
-
-export interface Signer {
-  readonly keyId: string;
-  readonly sign: (section: PlanSection, namespace: string) => Buffer;
-}
 
 const allowed: Admission = { result: 'Allowed', warnings: [] };
 
@@ -36,61 +23,35 @@ const isLeftAlone = ({ metadata, spec }: PodManifest): boolean =>
 /** The documented type of what the rule in the webhook's configuration sends; the API server has decoded it. */
 const podOf = ({ object }: AdmissionRequest): PodManifest => object ?? {};
 
-/** Namespace labels that nobody has seen: the webhook is only asked for namespaces that are labelled. */
-const definedLabels = (labels: ReturnType<Surroundings['namespaceLabels']>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(labels ?? {}).filter((entry): entry is [string, string] => entry[1] !== undefined));
-
-const unreadableNetworks: AttachmentOffer = {
-  most: 0,
-  refusal: {
-    reason: 'AttachmentNotUsable',
-    message: `annotation ${networksAnnotation} of the pod cannot be read and is left as it is`,
-  },
+/** undefined: the pod is nobody's, or its budget only plans. */
+const budgetFor = (request: AdmissionRequest, pod: PodManifest, budgets: readonly ConnectionBudget[]) => {
+  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return undefined;
+  const budget = winningBudget(budgets, pod.metadata?.labels ?? {});
+  return budget?.spec.updatePolicy.mode === 'Off' ? undefined : budget;
 };
 
-interface Offer {
-  readonly attachment: AttachmentOffer;
-  readonly requestsFor: (extra: number) => readonly AttachmentRequest[];
-}
+export type AdmitPod = (request: AdmissionRequest, surroundings: Surroundings, signer: Signer) => Admission;
 
-/** Of what this very pod is given. undefined for a budget that asks no attachment. */
-const offerFor = (
-  { namespace, spec }: ConnectionBudget,
-  pod: PodManifest,
-  surroundings: Surroundings,
-): Offer | undefined => {
-  const { provider, networkAttachmentName } = spec.sourceAddresses;
-  if (provider !== 'Multus' || networkAttachmentName === undefined) return undefined;
-  const key = attachmentKey(networkAttachmentName, namespace);
-  const attachment: Attachment | undefined = surroundings.attachment(key);
-  const needs = { spec, given: givenAddressesOf(pod) };
-  return {
-    attachment: canAskMultus(pod) ? attachmentOffer(key, attachment, needs) : unreadableNetworks,
-    requestsFor: (extra) => (attachment === undefined ? [] : attachmentRequests(attachment, extra, needs)),
+/** Chooses the budget; `plan` answers from the pod's reading alone. */
+export const admitPodBy =
+  (plan: PlanPod): AdmitPod =>
+  (request, surroundings, signer) => {
+    const pod = podOf(request);
+    const { namespace } = request;
+    const budget = budgetFor(request, pod, surroundings.budgetsIn(namespace));
+    if (budget === undefined) return allowed;
+    const attachmentKey = attachmentKeyOf(budget);
+    return plan(readingOf(pod), {
+      budget,
+      namespaceLabels: surroundings.namespaceLabels(namespace),
+      observed: surroundings.observedFor(budget),
+      node: surroundings.nodeFactsFor(budget),
+      attachment: attachmentKey === undefined ? undefined : surroundings.attachment(attachmentKey),
+      signer,
+    });
   };
-};
 
-export const admitPod = (request: AdmissionRequest, surroundings: Surroundings, signer: Signer): Admission => {
-  const pod = podOf(request);
-  const { namespace } = request;
-  const budget = winningBudget(surroundings.budgetsIn(namespace), pod.metadata?.labels ?? {});
-  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return allowed;
-  if (budget === undefined || budget.spec.updatePolicy.mode === 'Off') return allowed;
-  const offer = offerFor(budget, pod, surroundings);
-  const podPlan = podPlanFor({
-    budget,
-    pod,
-    namespaceLabels: definedLabels(surroundings.namespaceLabels(namespace)),
-    observed: { ...surroundings.observedFor(budget), attachment: offer?.attachment },
-    node: surroundings.nodeFactsFor(budget),
-    keyId: signer.keyId,
-  });
-  const annotation = encodeAnnotation(podPlan.section, signer.sign(podPlan.section, namespace));
-  const attachments = offer?.requestsFor(podPlan.section.sourceAddresses.extra) ?? [];
-  const patch = podPatchFor(pod, { sysctls: podPlan.kubeletSysctls, annotation, attachments });
-  const warnings = [...attachmentWarnings(budget, offer?.attachment), ...podWarnings(budget, podPlan)];
-  return patch.length === 0 ? { result: 'Allowed', warnings } : { result: 'Patched', patch, warnings };
-};
+export const admitPod = admitPodBy(planPod);
 
 const specOf = (object: unknown): unknown =>
   typeof object === 'object' && object !== null ? Reflect.get(object, 'spec') : undefined;

@@ -1,26 +1,29 @@
 import type { Logger } from '../observability/logger.ts';
 import { type Admission, type AdmissionRequest, parseReview, reviewResponse } from './admission-review.ts';
-import { admitBudget, admitPod, type Signer } from './admit.ts';
+import { admitBudget, type AdmitPod } from './admit.ts';
+import type { Signer } from './plan-pod.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { WebhookPath, WebhookResult } from './webhook-metrics.ts';
 
 /** What a request's body is answered. */
 export interface Answer {
   readonly status: number;
+  /** In ASCII. */
   readonly body: string;
   readonly result: WebhookResult;
 }
 
 export interface AnswerContext {
+  readonly admitPod: AdmitPod;
   readonly surroundings: Surroundings;
   readonly signer: () => Signer | undefined;
   readonly logger: Logger;
 }
 
-const admitPodSigned = (request: AdmissionRequest, { surroundings, signer }: AnswerContext): Admission => {
-  const current = signer();
+const admitPodSigned = (request: AdmissionRequest, context: AnswerContext): Admission => {
+  const current = context.signer();
   if (current === undefined) throw new Error('there is no signing key yet');
-  return admitPod(request, surroundings, current);
+  return context.admitPod(request, context.surroundings, current);
 };
 
 /** A pod must start whatever happens to us. */
@@ -46,7 +49,7 @@ const budgets = (request: AdmissionRequest, { surroundings, logger }: AnswerCont
   }
 };
 
-export const answerFor = (path: WebhookPath, body: string, context: AnswerContext): Answer => {
+export const answerFor = (path: WebhookPath, body: Buffer, context: AnswerContext): Answer => {
   const request = parseReview(body);
   if (request === undefined) return { status: 400, body: 'no AdmissionReview v1\n', result: 'Malformed' };
   return path === 'mutate-pods' ? pods(request, context) : budgets(request, context);

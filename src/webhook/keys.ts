@@ -3,7 +3,7 @@ import { type PlanSection, signedBytes } from '../api/pod-annotation.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { isKubeError } from '../kube/kube-error.ts';
 import { configMaps } from '../kube/resources.ts';
-import type { Signer } from './admit.ts';
+import type { Signer } from './plan-pod.ts';
 import { currentKey, defaultKeyPolicy, type KeyPolicy, type KeyRing, keyRing, nextKeyRing } from './key-ring.ts';
 import { keepSecretDocument, type SecretDocument } from './secret-document.ts';
 
@@ -118,7 +118,7 @@ const cachedSigners = (): ((keyId: string, privateKey: string) => Signer) => {
 };
 
 /** Signs equal plans once. */
-export const cachedSigner = (keyId: string, key: KeyObject): Signer => {
+const cachedSigner = (keyId: string, key: KeyObject): Signer => {
   const signatures = new Map<string, Buffer>();
   return {
     keyId,

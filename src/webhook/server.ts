@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { sleep } from '../kube/deadline.ts';
+import { admitPodBy } from './admit.ts';
 import { type Answer, type AnswerContext, answerFor } from './answer.ts';
 import type { ServerCertificate } from './certificates.ts';
+import { planPod, remembering } from './plan-pod.ts';
 import { type WebhookMetrics, type WebhookPath, webhookPaths } from './webhook-metrics.ts';
 
-export interface WebhookServerOptions extends AnswerContext {
+export interface WebhookServerOptions extends Omit<AnswerContext, 'admitPod'> {
   readonly certificate: ServerCertificate;
   /** 0: a free one. */
   readonly port: number;
@@ -36,9 +38,10 @@ export const startWebhookServer = async (
   signal: AbortSignal,
 ): Promise<WebhookServer> => {
   const state = { draining: false };
+  const context = { ...options, admitPod: admitPodBy(remembering(planPod)) };
   const server = createServer(tlsOptions(options.certificate), (request, response) => {
     if (state.draining) response.setHeader('connection', 'close');
-    void serve(request, response, options);
+    void serve(request, response, context);
   });
   server.keepAliveTimeout = keepAliveTimeoutMs;
   server.requestTimeout = requestTimeoutMs;
@@ -75,7 +78,7 @@ const pathOf = ({ url = '' }: IncomingMessage): WebhookPath | undefined => {
 const serve = async (
   request: IncomingMessage,
   response: ServerResponse,
-  options: WebhookServerOptions,
+  context: AnswerContext & { readonly metrics: WebhookMetrics },
 ): Promise<void> => {
   const path = pathOf(request);
   if (path === undefined) return write(response, { status: 404, body: 'not found\n' });
@@ -84,14 +87,12 @@ const serve = async (
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
   const answer: Answer =
-    body === 'TooLarge'
-      ? { status: 413, body: 'too large\n', result: 'TooLarge' }
-      : answerFor(path, body.text, options);
-  options.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
+    body === 'TooLarge' ? { status: 413, body: 'too large\n', result: 'TooLarge' } : answerFor(path, body, context);
+  context.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
   return write(response, answer);
 };
 
-const readBody = (request: IncomingMessage): Promise<{ readonly text: string } | 'TooLarge' | 'Aborted'> =>
+const readBody = (request: IncomingMessage): Promise<Buffer | 'TooLarge' | 'Aborted'> =>
   new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -102,7 +103,7 @@ const readBody = (request: IncomingMessage): Promise<{ readonly text: string } |
         resolve('TooLarge');
       } else chunks.push(chunk);
     });
-    request.on('end', () => resolve({ text: Buffer.concat(chunks).toString('utf8') }));
+    request.on('end', () => resolve(Buffer.concat(chunks)));
     request.on('close', () => resolve('Aborted'));
     request.on('error', () => resolve('Aborted'));
   });
@@ -110,5 +111,5 @@ const readBody = (request: IncomingMessage): Promise<{ readonly text: string } |
 const write = (response: ServerResponse, { status, body }: Pick<Answer, 'status' | 'body'>): void => {
   const contentType = status === 200 ? 'application/json' : 'text/plain; charset=utf-8';
   if (status === 413) response.setHeader('connection', 'close');
-  response.writeHead(status, { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }).end(body);
+  response.writeHead(status, { 'content-type': contentType, 'content-length': body.length }).end(body, 'latin1');
 };

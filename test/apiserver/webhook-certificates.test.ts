@@ -9,7 +9,8 @@ import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { call } from './controller-setting.ts';
-import { createPod, enabled, mutating, planOf, useWebhookSetting, validating } from './webhook-setting.ts';
+import { mutating, validating } from './webhook-registration.ts';
+import { createPod, enabled, planOf, useWebhookSetting } from './webhook-setting.ts';
 
 /** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
 const certificatePolicy = {

@@ -2,21 +2,14 @@ import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll } from 'vitest';
 import { type Controller, startController } from '../../src/controller/run.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import {
-  type ConfigMap,
-  configMaps,
-  type KubeObject,
-  namespaces,
-  type Pod,
-  pods,
-  type Resource,
-} from '../../src/kube/resources.ts';
+import { type ConfigMap, configMaps, namespaces, type Pod, pods } from '../../src/kube/resources.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts';
 import { startWebhook, type Webhook, webhookNamesIn, type WebhookOptions } from '../../src/webhook/run.ts';
 import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
 import { call, type ControllerSetting, operatorNamespace, useControllerSetting } from './controller-setting.ts';
+import { budgetsConfiguration, mutating, podsConfiguration, validating } from './webhook-registration.ts';
 
 /** A real API server that asks a webhook of this process, which answers from a controller's caches. */
 export interface WebhookSetting extends ControllerSetting {
@@ -27,61 +20,6 @@ export interface WebhookSetting extends ControllerSetting {
   /** Ends the webhook, as a replica ends; the setting ends it too. */
   stopWebhook: () => Promise<void>;
 }
-
-interface WebhookConfiguration extends KubeObject {
-  readonly webhooks: readonly {
-    readonly name: string;
-    readonly clientConfig: { readonly url?: string; readonly caBundle?: string };
-    readonly [field: string]: unknown;
-  }[];
-}
-const registration = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false } as const;
-export const mutating: Resource<WebhookConfiguration> = {
-  ...registration,
-  kind: 'MutatingWebhookConfiguration',
-  plural: 'mutatingwebhookconfigurations',
-};
-export const validating: Resource<WebhookConfiguration> = {
-  ...registration,
-  kind: 'ValidatingWebhookConfiguration',
-  plural: 'validatingwebhookconfigurations',
-};
-
-/** As the chart has it, but by URL, for nothing here routes to a Service. */
-const configuration = (url: string, name: string, rest: object): WebhookConfiguration => ({
-  metadata: { name: 'connectionbudget' },
-  webhooks: [
-    {
-      name,
-      clientConfig: { url },
-      sideEffects: 'None',
-      admissionReviewVersions: ['v1'],
-      timeoutSeconds: 2,
-      ...rest,
-    },
-  ],
-});
-
-const podsConfiguration = (port: number) =>
-  configuration(`https://127.0.0.1:${port}/mutate-pods`, 'pods.connectionbudget.io', {
-    failurePolicy: 'Ignore',
-    reinvocationPolicy: 'IfNeeded',
-    namespaceSelector: { matchLabels: { 'connectionbudget.io/enabled': 'true' } },
-    rules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['CREATE'], scope: 'Namespaced' }],
-  });
-
-const budgetsConfiguration = (port: number) =>
-  configuration(`https://127.0.0.1:${port}/validate-budgets`, 'budgets.connectionbudget.io', {
-    failurePolicy: 'Fail',
-    rules: [
-      {
-        apiGroups: ['connectionbudget.io'],
-        apiVersions: ['v1alpha1'],
-        resources: ['connectionbudgets'],
-        operations: ['CREATE', 'UPDATE'],
-      },
-    ],
-  });
 
 export function useWebhookSetting(change: Partial<WebhookOptions> = {}): WebhookSetting {
   const setting = useControllerSetting() as WebhookSetting;
@@ -102,7 +40,9 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
     await client.create(mutating, podsConfiguration(setting.port), call);
     await client.create(validating, budgetsConfiguration(setting.port), call);
     await setting.controller.synced;
-    await startWebhookOf(setting, change);
+    const { webhook, stop } = await startReplica(setting, { metrics: setting.metrics, ...change });
+    setting.webhook = webhook;
+    setting.stopWebhook = stop;
     await client.create(namespaces, { metadata: { name: 'warm', labels: enabled } }, call);
     await until(() => isAskedAbout(setting, 'warm'), true);
   }, 600_000);
@@ -116,17 +56,24 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
 
 export const enabled = { 'connectionbudget.io/enabled': 'true' };
 
-async function startWebhookOf(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<void> {
+export interface Replica {
+  readonly webhook: Webhook;
+  /** As a replica ends: drained. */
+  readonly stop: () => Promise<void>;
+}
+
+/** A webhook of this process, on the setting's port if `change` names no other. */
+export async function startReplica(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<Replica> {
   const stopping = new AbortController();
   const client = createKubeClient(setting.config);
-  setting.webhook = await startWebhook({
+  const webhook = await startWebhook({
     client,
     surroundings: setting.controller.surroundings,
     names: webhookNamesIn(operatorNamespace),
     port: setting.port,
     host: '127.0.0.1',
     extraHosts: ['127.0.0.1'],
-    metrics: setting.metrics,
+    metrics: createMetrics(),
     logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
     onReady: () => undefined,
     drainMs: 0,
@@ -134,10 +81,13 @@ async function startWebhookOf(setting: WebhookSetting, change: Partial<WebhookOp
     signal: stopping.signal,
     ...change,
   });
-  setting.stopWebhook = async () => {
-    stopping.abort();
-    await setting.webhook.closed;
-    await client.close();
+  return {
+    webhook,
+    stop: async () => {
+      stopping.abort();
+      await webhook.closed;
+      await client.close();
+    },
   };
 }
 

@@ -196,10 +196,32 @@ test('what the webhook hears of a scale holds for ten minutes, and a budget of a
   nowMs = 700_000;
   expect(planned()).toBe(1);
   pods = [clusterPod('1'), clusterPod('2')];
+  nowMs = 701_000;
   expect(planned()).toBe(2);
   pods = pods.slice(0, 1);
   present = budgetOf({}, { uid: 'another' });
   expect(planned()).toBe(1);
+});
+
+test('the webhook is told the same for a second, at once what was looked at since, and the very same value if equal', () => {
+  let pods = [clusterPod('1')];
+  let nowMs = 0;
+  const cluster = clusterOf({ podsIn: () => pods, budget: () => stored(budget) });
+  const observations = createObservations(cluster, () => nowMs);
+  const first = observations.observedFor(budget);
+
+  pods = [clusterPod('1'), clusterPod('2')];
+  nowMs = 999;
+  expect(observations.observedFor(budget)).toBe(first);
+  nowMs = 1000;
+  expect(observations.observedFor(budget).scale?.pods).toBe(2);
+
+  pods = [clusterPod('1'), clusterPod('2'), clusterPod('3')];
+  const { observed } = observations.settledFor(budget);
+  expect(observed.scale?.pods).toBe(3);
+  expect(observations.observedFor(budget)).toBe(observed);
+  nowMs = 5000;
+  expect(observations.observedFor(budget)).toBe(observed);
 });
 
 test('what another version wrote is read, without the fields that only it knows', () => {

@@ -1,0 +1,3 @@
+module connection-budget.test/load
+
+go 1.26.0
