@@ -191,7 +191,7 @@ const rows: readonly (readonly [string, object, string, string])[] = [
     'connect() spread over an attachment',
     { sourceAddresses: { provider: 'Multus', networkAttachmentName: 'net-a', maximum: 4 } },
     'spec.sourceAddresses.spread: Invalid value: spread Transparent over an attachment is not available in this version',
-    'spec.sourceAddresses.spread: "Transparent": spread Transparent over an attachment is not available in this version',
+    'spec.sourceAddresses.spread: spread Transparent over an attachment is not available in this version',
   ],
   [
     'an attachment for another provider',
