@@ -6,6 +6,7 @@ import { vmLabel } from './lab/vm-init.ts';
 import { conditions, eventually, nodeStatus, podReport } from './operator-questions.ts';
 import { applyBudget, progress, startProbe, useClusterWithOperator } from './operator-setting.ts';
 import { reportOf } from './show.ts';
+import { applySpec, clientsOfOnePort, podIp, sourcesAt } from './spread-questions.ts';
 
 /** On a node whose agent has CAP_SYS_RESOURCE (emulated: this machine's root may lack it) hard limits really rise. */
 
@@ -17,6 +18,9 @@ const withEmulatedNode = async (made: Cluster): Promise<void> => {
 
 const cluster = useClusterWithOperator({ by: 'Chart', capableNodes: vmLabel }, withEmulatedNode);
 
+/** For a pod of the emulated node. */
+const pod = { nodeSelector: { [vmLabel]: 'true' }, tolerations: [{ key: vmLabel, operator: 'Exists' }] };
+
 test('one process gets 600,064 descriptors, more than the 524,288 that its runtime hands out', async () => {
   expect(await nodeStatus(cluster(), 'node-vm')).toMatchObject({ agent: { canRaiseNofile: true } });
   await applyBudget(cluster(), { namespace: 'planned', app: 'large', connections: 600_000 });
@@ -24,8 +28,6 @@ test('one process gets 600,064 descriptors, more than the 524,288 that its runti
     'the operator knows the budget',
     async () => 'Feasible' in (await conditions(cluster(), 'planned', 'large')),
   );
-  const pod = { nodeSelector: { [vmLabel]: 'true' }, tolerations: [{ key: vmLabel, operator: 'Exists' }] };
-
   await startProbe(cluster(), { namespace: 'planned', app: 'large', args: ['listen', '7000', '1', '16384'], pod });
 
   const report = await reportOf(cluster(), { namespace: 'planned', app: 'large' }, signal);
@@ -37,4 +39,23 @@ test('one process gets 600,064 descriptors, more than the 524,288 that its runti
     'its agent saw it so',
     async () => (await podReport(cluster(), 'large', 'node-vm'))?.reason === 'Applied',
   );
+}, 240_000);
+
+test('connections of a program that binds to nothing come from four addresses, by its own cgroup of version 2', async () => {
+  const held = 400;
+  await applySpec(cluster(), 'clients', clientsOfOnePort(1));
+  await startProbe(cluster(), { namespace: 'planned', app: 'server', args: ['listen', '7000', '1', '4096'] });
+  const args = ['connect', await podIp(cluster(), 'server'), '7000', String(held), '1'];
+  await startProbe(cluster(), { namespace: 'planned', app: 'clients', args, pod });
+  await eventually('all are accepted', async () => {
+    const accepted = Object.values(await sourcesAt(cluster(), 'server'));
+    return accepted.reduce((sum, count) => sum + count, 0) === held;
+  });
+  const report = await eventually('its agent has looked', async () => {
+    const seen = await podReport(cluster(), 'clients', 'node-vm');
+    return seen?.reason === 'Pending' ? undefined : seen;
+  });
+  expect(report).toMatchObject({ reason: 'Applied' });
+  const sources = await sourcesAt(cluster(), 'server');
+  expect(Object.values(sources), JSON.stringify(sources)).toEqual([100, 100, 100, 100]);
 }, 240_000);
