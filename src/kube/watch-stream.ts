@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './kube-error.ts';
 import { createLineDecoder } from './line-decoder.ts';
 import { acceptFor } from './requests.ts';
 import { collectionPath, type KubeObject, type Resource } from './resources.ts';
+import { createTurns } from './turns.ts';
 import { parseWatchEvent, type WatchEvent } from './watch-event.ts';
 import type { HttpRequest } from './wire.ts';
 
@@ -27,9 +27,6 @@ const pageTimeoutMs = 30_000;
 const firstByteTimeoutMs = 30_000;
 /** A server that ends watches faster than this is not well, and is not asked again at once. */
 const shortestWatchMs = 1_000;
-
-/** Chunks that are there already follow each other without a turn of the event loop: others get theirs after this. */
-const longestSliceMs = 10;
 
 /** Lists page by page, each object handed on and dropped; returns the resourceVersion to watch from. */
 export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add: (object: T) => void): Promise<string> {
@@ -59,7 +56,7 @@ export async function watchOnce<T extends KubeObject>(
 ): Promise<void> {
   const { signal, stallTimeoutMs } = scope;
   const startedAtMs = performance.now();
-  let sliceStartedAtMs = startedAtMs;
+  const turn = createTurns();
   const decoder = createLineDecoder(maximumLineBytes);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
   for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
@@ -67,9 +64,7 @@ export async function watchOnce<T extends KubeObject>(
       if (signal.aborted) return;
       handle(parseWatchEvent<T>(line));
     }
-    if (performance.now() - sliceStartedAtMs < longestSliceMs) continue;
-    await nextTurn();
-    sliceStartedAtMs = performance.now();
+    await turn();
   }
   if (decoder.pendingBytes() > 0) throw new KubeError('the watch was cut inside a line', { kind: 'Network' });
   if (performance.now() - startedAtMs < shortestWatchMs) {
