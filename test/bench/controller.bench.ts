@@ -80,7 +80,7 @@ async function stopped({ child }: Running): Promise<void> {
 /** "1 patch connectionbudgets/status", …; renewals of Leases are beside the matter, there is one every two seconds. */
 function tally(requests: readonly string[]): string {
   const kinds = Map.groupBy(
-    requests.filter((request) => !/ leases$/.test(request)),
+    requests.filter((request) => !request.endsWith(' leases')),
     (request) => request,
   );
   const counts = [...kinds].map(([request, all]) => `${all.length} ${request}`);

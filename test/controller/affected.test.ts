@@ -64,9 +64,10 @@ test('a node concerns the budgets of its pods, and all of them where the least t
   expect(all.touched()).toEqual(['a', 'b', 'c', 'server-of-a']);
 });
 
+const report = (app: string, change: object = {}) =>
+  reportOf('0123456789abcdef', { name: `${app}-1`, uid: `uid-of-${app}`, ...change });
+
 test('of an agent’s reports those concern somebody that came, went or changed', () => {
-  const report = (app: string, change: object = {}) =>
-    reportOf('0123456789abcdef', { name: `${app}-1`, uid: `uid-of-${app}`, ...change });
   const before = { facts: roomyNode, pods: ['b', 'c', 'server-of-a'].map((app) => report(app)) };
   const { affected, touched } = setting();
   affected.byConnectionNode('node', { ...before, pods: [...before.pods] }, before);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { createBudgetIndex } from '../../src/controller/budget-index.ts';
+import type { StoredBudget } from '../../src/controller/cluster.ts';
 import { createPodIndex } from '../../src/controller/pod-index.ts';
 import { selects } from '../../src/api/selector.ts';
 import { clusterPod, stored } from './cluster-objects.ts';
@@ -8,7 +9,7 @@ import { budgetOf } from './situations.ts';
 
 const key = fc.constantFrom('app', 'tier', 'team');
 const value = fc.constantFrom('a', 'b', 'c');
-const labels = fc.dictionary(key, value, { maxKeys: 3 });
+const someLabels = fc.dictionary(key, value, { maxKeys: 3 });
 const namespace = fc.constantFrom('messaging', 'shop');
 const expression = fc.oneof(
   fc.record({
@@ -30,7 +31,7 @@ const names = fc.integer({ min: 0, max: 5 }).map((number) => `name-${number}`);
 const changes = <T>(of: fc.Arbitrary<T>) => fc.array(fc.tuple(names, fc.option(of)), { maxLength: 30 });
 
 test('the pod index finds the pods that the selector selects, whatever came, changed and went', () => {
-  const pod = fc.record({ namespace, labels });
+  const pod = fc.record({ namespace, labels: someLabels });
   fc.assert(
     fc.property(changes(pod), changes(pod), fc.array(selector, { maxLength: 4 }), (before, after, selectors) => {
       const index = createPodIndex();
@@ -58,10 +59,15 @@ test('the pod index finds the pods that the selector selects, whatever came, cha
   );
 });
 
+const means = ({ parsed }: StoredBudget, labels: Readonly<Record<string, string>>): boolean =>
+  [parsed.budget!.spec.selector, ...parsed.budget!.spec.inbound.map(({ clients }) => clients?.podSelector)]
+    .filter((each) => each !== undefined)
+    .some((each) => selects(each, labels));
+
 test('the budget index finds every budget one of whose selectors means the pod, and none twice', () => {
   const budget = fc.record({ namespace, selector, clients: fc.option(selector) });
   fc.assert(
-    fc.property(changes(budget), fc.array(labels, { minLength: 1, maxLength: 4 }), (steps, pods) => {
+    fc.property(changes(budget), fc.array(someLabels, { minLength: 1, maxLength: 4 }), (steps, pods) => {
       const index = createBudgetIndex();
       const present = new Map<string, ReturnType<typeof stored>>();
       for (const [name, change] of steps) {
@@ -76,10 +82,6 @@ test('the budget index finds every budget one of whose selectors means the pod, 
         present.set(name, stored(budgetOf(spec, { name, namespace: change.namespace })));
         index.put(name, present.get(name)!);
       }
-      const means = (one: ReturnType<typeof stored>, pod: Record<string, string>): boolean =>
-        [one.parsed.budget!.spec.selector, ...one.parsed.budget!.spec.inbound.map((flow) => flow.clients?.podSelector)]
-          .filter((each) => each !== undefined)
-          .some((each) => selects(each, pod));
       for (const pod of pods) {
         const found = index.meaning({ namespace: 'shop', labels: pod });
         const expected = [...present.values()].filter((one) => one.namespace === 'shop' && means(one, pod));

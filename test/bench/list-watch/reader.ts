@@ -25,17 +25,14 @@ async function syncInformer(kubeconfig: string, limit?: number): Promise<() => n
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
   const core = config.makeApiClient(CoreV1Api);
-  const listAll = async (): Promise<V1PodList> => {
-    const query = limit === undefined ? {} : { limit };
-    const list = await core.listPodForAllNamespaces(query);
-    for (let from = list.metadata?._continue; from !== undefined;) {
-      const page = await core.listPodForAllNamespaces({ ...query, _continue: from });
-      list.items.push(...page.items);
-      from = page.metadata?._continue;
-    }
+  const query = limit === undefined ? {} : { limit };
+  const listAll = async (position = {}): Promise<V1PodList> => {
+    const list = await core.listPodForAllNamespaces({ ...query, ...position });
+    const { _continue } = list.metadata ?? {};
+    if (_continue !== undefined) list.items = list.items.concat((await listAll({ _continue })).items);
     return list;
   };
-  const informer = makeInformer(config, '/api/v1/pods', listAll);
+  const informer = makeInformer(config, '/api/v1/pods', () => listAll());
   await informer.start();
   return () => informer.list().length;
 }
