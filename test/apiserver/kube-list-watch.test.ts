@@ -199,6 +199,26 @@ test('a server that refuses WatchList is listed in pages', async () => {
   expect(setting.proxy.requests.slice(before).filter((line) => line.includes('limit=500'))).toHaveLength(1);
 });
 
+describe('a page that is not a whole list is listed anew, and what was on it is not gone', () => {
+  test.each([
+    { what: 'cut inside an object', body: '{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"x' },
+    { what: 'cut after an object', body: '{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"x"}}' },
+    { what: 'without a resourceVersion', body: '{"metadata":{},"items":[]}' },
+    { what: 'empty', body: '' },
+  ])('$what', async ({ body }) => {
+    await create('a', '1');
+    const { cache, contents, kinds } = follow({ watchList: false });
+    await cache.synced;
+    setting.proxy.setDown(true);
+    setting.proxy.answerNext(/watch=true/, { status: 410 });
+    setting.proxy.answerNext(/limit=500/, { status: 200, body });
+    setting.proxy.setDown(false);
+    await until(() => kinds().filter((kind) => kind === 'Malformed'), ['Malformed']);
+    await change('a', '2');
+    await until(contents, { [`${namespace}/a`]: '2' });
+  });
+});
+
 test('deleted and created again under the same name while nobody looked is a delete and an add', async () => {
   await create('a', '1');
   const { cache, calls } = follow();
