@@ -2,7 +2,7 @@
  * The controller on a real API server with many budgets and pods (objects only): from its start until every budget has its
  * status, and what one change costs then. Requests are counted by the server's audit log.
  *
- *     node test/bench/controller.bench.ts [PODS] [NAMESPACES] [DIRECTORY]       default 10000 10; a budget for ten pods
+ *     node test/bench/controller.bench.ts [PODS] [NAMESPACES]       default 10000 10; a budget for ten pods
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -136,9 +136,9 @@ function changesOf(client: KubeClient): readonly Change[] {
   ];
 }
 
-async function main(podCount: number, namespaces: number, directory?: string): Promise<void> {
+async function main(podCount: number, namespaces: number): Promise<void> {
   const crowd: Crowd = { pods: podCount, namespaces, apps: Math.floor(podCount / 10) };
-  const server = await startCrowdedServer(crowd, directory);
+  const server = await startCrowdedServer(crowd);
   const client = createKubeClient(readKubeConfig(server.kubeconfig), { connections: 16 });
   try {
     await createBudgets(client, crowd);
@@ -155,6 +155,6 @@ async function main(podCount: number, namespaces: number, directory?: string): P
   }
 }
 
-const [podCount = '10000', namespaces = '10', directory] = process.argv.slice(2);
-await main(Number(podCount), Number(namespaces), directory);
+const [podCount = '10000', namespaces = '10'] = process.argv.slice(2);
+await main(Number(podCount), Number(namespaces));
 process.exit(0);
