@@ -12,7 +12,7 @@ export interface BudgetIndex {
   readonly meaning: (pod: Pick<ClusterPod, 'namespace' | 'labels'>) => readonly StoredBudget[];
 }
 
-export const selectorsOf = ({ parsed }: StoredBudget): readonly LabelSelector[] => {
+const selectorsOf = ({ parsed }: StoredBudget): readonly LabelSelector[] => {
   const spec = parsed.budget?.spec;
   return spec === undefined
     ? []

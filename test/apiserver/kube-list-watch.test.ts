@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createKubeClient } from '../../src/kube/client.ts';
-import { type ListWatchOptions, startListWatch, type WatchReport } from '../../src/kube/list-watch.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { ListWatchOptions } from '../../src/kube/list-watch.ts';
 import { type ConfigMap, configMaps } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
+import { followConfigMaps } from './follow-config-maps.ts';
 import { call, configMap, configMapTarget, namespace, useKubeSetting } from './kube-setting.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -19,38 +19,7 @@ const create = (name: string, value = name) => setting.direct.create(configMaps,
 const change = (name: string, value: string) => setting.direct.patch(configMapTarget(name), { data: { value } }, call);
 const remove = (name: string) => setting.direct.delete(configMapTarget(name), call);
 
-/** Follows the namespace's ConfigMaps through the proxy, and writes down what the handlers are told. */
-function follow(options: Partial<ListWatchOptions<ConfigMap, string>> = {}) {
-  const client = createKubeClient(setting.proxy.config);
-  const controller = new AbortController();
-  const calls: string[] = [];
-  const reports: WatchReport[] = [];
-  const cache = startListWatch<ConfigMap, string>({
-    client,
-    resource: configMaps,
-    namespace,
-    project: ({ data }) => data?.['value'],
-    handlers: {
-      synced: () => calls.push('synced'),
-      upserted: (key, value, previous) => calls.push(`${key}: ${previous ?? 'none'} → ${value}`),
-      deleted: (key, value) => calls.push(`${key}: ${value} → none`),
-    },
-    report: (report) => reports.push(report),
-    backoff: { baseMs: 20, maximumMs: 200 },
-    signal: controller.signal,
-    ...options,
-  });
-  onTestFinished(async () => {
-    controller.abort();
-    await cache.stopped;
-    await client.close();
-  });
-  const contents = () => Object.fromEntries([...cache.keys()].map((key) => [key, cache.get(key)]));
-  const lists = () => reports.filter(({ type }) => type === 'Listed').length;
-  const interruptions = () => reports.filter((report) => report.type === 'Interrupted');
-  const kinds = () => interruptions().map(({ error }) => error.kind);
-  return { cache, calls, reports, contents, lists, interruptions, kinds, stop: () => controller.abort() };
-}
+const follow = (options: Partial<ListWatchOptions<ConfigMap, string>> = {}) => followConfigMaps(setting, options);
 
 describe.each([{ watchList: true }, { watchList: false }])('with watchList $watchList', (options) => {
   test('what is there comes before synced, and every change after it', async () => {
@@ -197,26 +166,6 @@ test('a server that refuses WatchList is listed in pages', async () => {
   await change('a', '2');
   await until(contents, { [`${namespace}/a`]: '2' });
   expect(setting.proxy.requests.slice(before).filter((line) => line.includes('limit=500'))).toHaveLength(1);
-});
-
-describe('a page that is not a whole list is listed anew, and what was on it is not gone', () => {
-  test.each([
-    { what: 'cut inside an object', body: '{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"x' },
-    { what: 'cut after an object', body: '{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"x"}}' },
-    { what: 'without a resourceVersion', body: '{"metadata":{},"items":[]}' },
-    { what: 'empty', body: '' },
-  ])('$what', async ({ body }) => {
-    await create('a', '1');
-    const { cache, contents, kinds } = follow({ watchList: false });
-    await cache.synced;
-    setting.proxy.setDown(true);
-    setting.proxy.answerNext(/watch=true/, { status: 410 });
-    setting.proxy.answerNext(/limit=500/, { status: 200, body });
-    setting.proxy.setDown(false);
-    await until(() => kinds().filter((kind) => kind === 'Malformed'), ['Malformed']);
-    await change('a', '2');
-    await until(contents, { [`${namespace}/a`]: '2' });
-  });
 });
 
 test('deleted and created again under the same name while nobody looked is a delete and an add', async () => {

@@ -57,7 +57,7 @@ async function runReader(reader: Reader, server: CrowdedServer, pods: string): P
     return JSON.parse(stdout) as Figures;
   } catch (error) {
     const { stderr = '' } = error as { readonly stderr?: string };
-    return /^.*Error.*$/m.exec(stderr)?.[0].trim() ?? String(error);
+    return /^(?:\w*Error.*: |the informer )(.*)$/m.exec(stderr)?.[0] ?? String(error);
   }
 }
 

@@ -38,4 +38,9 @@ async function run({ name, args }: Bench): Promise<void> {
   process.exitCode = 1;
 }
 
-for (const bench of benchesIn(process.argv.slice(2))) await run(bench);
+try {
+  for (const bench of benchesIn(process.argv.slice(2))) await run(bench);
+} catch (error) {
+  console.error(String(error));
+  process.exitCode = 2;
+}

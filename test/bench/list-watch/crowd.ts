@@ -26,7 +26,7 @@ export interface Crowd {
   readonly apps: number;
 }
 
-export const serverCore = '1';
+const serverCore = '1';
 export const readerCore = '0';
 
 const policy = {

@@ -33,7 +33,12 @@ async function syncInformer(kubeconfig: string, limit?: number): Promise<() => n
     return list;
   };
   const informer = makeInformer(config, '/api/v1/pods', () => listAll());
+  let failure: unknown;
+  informer.on('error', (error) => {
+    failure = error;
+  });
   await informer.start();
+  if (failure !== undefined) throw failure;
   return () => informer.list().length;
 }
 
