@@ -12,21 +12,14 @@ import { connectionBudgetCrd, connectionNodeCrd } from '../../src/api/crd.ts';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { readKubeConfig } from '../../src/kube/kube-config.ts';
-import { pods, type Resource } from '../../src/kube/resources.ts';
+import { pods } from '../../src/kube/resources.ts';
+import { crds } from '../kube/crd-resource.ts';
 import type { Rest } from './controller/controller-process.ts';
 import { type Crowd, type CrowdedServer, readerCore, startCrowdedServer } from './list-watch/crowd.ts';
 
 const call = { signal: new AbortController().signal, timeoutMs: 60_000 } as const;
 const program = new URL('controller/controller-process.ts', import.meta.url).pathname;
 const restSeconds = 30;
-
-const crds: Resource<CustomObject> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  namespaced: false,
-};
 
 const budgetFor = (index: number, { namespaces }: Crowd): CustomObject => {
   const app = `app-${Math.floor(index / namespaces)}`;
