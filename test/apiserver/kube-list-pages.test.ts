@@ -13,7 +13,7 @@ describe('a page that is not a whole list is listed anew, and what was on it is 
     { what: 'without a resourceVersion', body: '{"metadata":{},"items":[]}' },
     { what: 'empty', body: '' },
   ])('$what', async ({ what, body }) => {
-    const name = what.replaceAll(' ', '-');
+    const name = what.toLowerCase().replaceAll(' ', '-');
     await setting.direct.create(configMaps, configMap(name, '1'), call);
     const { cache, calls, kinds } = followConfigMaps(setting, { watchList: false });
     await cache.synced;
