@@ -45,8 +45,9 @@ export const createWriter = ({ client, identity, signal }: WriterOptions): Write
   const written = new Map<string, Written>();
   const storedStatus = (budget: StoredBudget): ConnectionBudgetStatus | undefined => {
     const own = written.get(budgetKey(budget));
-    const isOurs = own?.uid === budget.uid && isNewer(own.resourceVersion, budget.resourceVersion);
-    return isOurs ? own.status : budget.status;
+    if (own?.uid === budget.uid && isNewer(own.resourceVersion, budget.resourceVersion)) return own.status;
+    written.delete(budgetKey(budget));
+    return budget.status;
   };
   return {
     storedStatus,

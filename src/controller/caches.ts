@@ -1,10 +1,15 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ServiceObject } from '../api/observed-service.ts';
+import type { NodeFacts } from '../planner/demand.ts';
 import type { WatchCache } from '../kube/list-watch.ts';
 import { affectedBudgets } from './affected.ts';
+import { createBudgetIndex } from './budget-index.ts';
 import type { Cluster, NamespaceLabels, StoredBudget } from './cluster.ts';
 import { createGrouped } from './grouped.ts';
+import { smallestFacts } from './observe.ts';
+import { createPodIndex } from './pod-index.ts';
 import {
   type CachesOptions,
   type Indices,
@@ -32,21 +37,25 @@ export const startCaches = (options: CachesOptions): Caches => {
   const indices: Indices = {
     budgets: createGrouped(),
     budgetsByService: createGrouped(),
-    pods: createGrouped(),
+    budgetsByLabel: createBudgetIndex(),
+    pods: createPodIndex(),
+    podsByNode: createGrouped(),
     slices: createGrouped(),
   };
+  const leastFacts = rememberedFacts(() => nodesWithAgent(lookups));
   const affected = affectedBudgets({
-    budgetsIn: indices.budgets.in,
+    cluster: { ...selections(indices), budgetKeys: () => lookups.budgets.keys() },
+    pod: (key) => pods.get(key),
+    podsOn: indices.podsByNode.in,
     budgetsOfService: indices.budgetsByService.in,
-    allBudgets: () => stored.keys(),
+    leastFactsChanged: leastFacts.changed,
     touched: options.touched,
   });
   const watching = { options, indices, affected };
-  const stored = watchBudgets(watching);
   const pods = watchPods(watching);
   const slices = watchSlices(watching);
   const lookups: Lookups = {
-    budgets: stored,
+    budgets: watchBudgets(watching),
     services: watchServices(watching),
     namespaces: watchNamespaces(watching),
     nodes: watchNodes(watching),
@@ -55,7 +64,7 @@ export const startCaches = (options: CachesOptions): Caches => {
   };
   const each: readonly (readonly [string, WatchCache<unknown>])[] = Object.entries({ ...lookups, pods, slices });
   return {
-    cluster: clusterOver(indices, lookups),
+    cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
     synced: Promise.all(each.map(([, cache]) => cache.synced)).then(() => undefined),
     unsynced: () => each.filter(([, cache]) => !cache.hasSynced()).map(([resource]) => resource),
     stopped: Promise.all(each.map(([, cache]) => cache.stopped)).then(() => undefined),
@@ -71,20 +80,39 @@ interface Lookups {
   readonly attachments: WatchCache<Attachment>;
 }
 
-const clusterOver = (indices: Indices, lookups: Lookups): Cluster => {
-  const connectionNode = (name: string): ConnectionNodeStatus | undefined =>
-    lookups.nodes.get(name) === true ? lookups.connectionNodes.get(name) : undefined;
+const selections = ({ budgets, budgetsByLabel, pods }: Indices) => ({
+  budgetsIn: budgets.in,
+  budgetsMeaning: budgetsByLabel.meaning,
+  podsSelected: pods.selected,
+});
+
+const clusterOver = (indices: Indices, lookups: Lookups): Omit<Cluster, 'leastNodeFacts'> => ({
+  ...selections(indices),
+  budget: lookups.budgets.get,
+  budgetKeys: lookups.budgets.keys,
+  service: lookups.services.get,
+  slicesOf: indices.slices.in,
+  attachment: lookups.attachments.get,
+  namespaceLabels: lookups.namespaces.get,
+  connectionNode: (name) => connectionNodeIn(lookups, name),
+  connectionNodeNames: lookups.connectionNodes.keys,
+});
+
+const connectionNodeIn = ({ nodes, connectionNodes }: Lookups, name: string): ConnectionNodeStatus | undefined =>
+  nodes.get(name) === true ? connectionNodes.get(name) : undefined;
+
+const nodesWithAgent = (lookups: Lookups): readonly ConnectionNodeStatus[] =>
+  [...lookups.connectionNodes.keys()].flatMap((name) => connectionNodeIn(lookups, name) ?? []);
+
+/** Thousands of budgets without a pod ask for it, and thousands of nodes are in it: it is found once for each change. */
+const rememberedFacts = (nodes: () => readonly ConnectionNodeStatus[]) => {
+  let least: NodeFacts | undefined;
   return {
-    budget: lookups.budgets.get,
-    budgetKeys: lookups.budgets.keys,
-    budgetsIn: indices.budgets.in,
-    podsIn: indices.pods.in,
-    service: lookups.services.get,
-    slicesOf: indices.slices.in,
-    attachment: lookups.attachments.get,
-    namespaceLabels: lookups.namespaces.get,
-    connectionNode,
-    connectionNodeNames: lookups.connectionNodes.keys,
-    connectionNodes: () => [...lookups.connectionNodes.keys()].flatMap((name) => connectionNode(name) ?? []),
+    now: () => least,
+    changed: (): boolean => {
+      const before = least;
+      least = smallestFacts(nodes().map(({ facts }) => facts));
+      return !isDeepStrictEqual(before, least);
+    },
   };
 };

@@ -3,7 +3,9 @@ import type { ParsedBudget } from '../api/budget-object.ts';
 import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ObservedPod } from '../api/demand.ts';
+import type { LabelSelector } from '../api/flows.ts';
 import type { AppliedSection } from '../api/pod-annotation.ts';
+import type { NodeFacts } from '../planner/demand.ts';
 import type { EndpointSliceObject, ServiceObject } from '../api/observed-service.ts';
 
 /** What the controller keeps of the cluster's objects: only what a decision needs. */
@@ -62,8 +64,10 @@ export interface Cluster {
   readonly budget: (key: string) => StoredBudget | undefined;
   readonly budgetKeys: () => Iterable<string>;
   readonly budgetsIn: (namespace: string) => Iterable<StoredBudget>;
+  /** The valid budgets of a pod's namespace one of whose selectors means it. */
+  readonly budgetsMeaning: (pod: Pick<ClusterPod, 'namespace' | 'labels'>) => readonly StoredBudget[];
   /** Pods that have not ended and are not ending. */
-  readonly podsIn: (namespace: string) => Iterable<ClusterPod>;
+  readonly podsSelected: (namespace: string, selector: LabelSelector) => readonly ClusterPod[];
   readonly service: (key: string) => ServiceObject | undefined;
   readonly slicesOf: (serviceKey: string) => Iterable<ServiceSlice>;
   /** A NetworkAttachmentDefinition by its key. */
@@ -73,7 +77,8 @@ export interface Cluster {
   /** The ConnectionNodes of nodes that exist, by name. */
   readonly connectionNode: (name: string) => ConnectionNodeStatus | undefined;
   readonly connectionNodeNames: () => Iterable<string>;
-  readonly connectionNodes: () => Iterable<ConnectionNodeStatus>;
+  /** The smallest value of each fact over all of them. */
+  readonly leastNodeFacts: () => NodeFacts | undefined;
 }
 
 export const budgetKey = ({ namespace, name }: { readonly namespace: string; readonly name: string }): string =>

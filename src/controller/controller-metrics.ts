@@ -23,8 +23,8 @@ export interface ControllerMetrics {
   readonly leading: () => void;
   /** What only a leader knows is 0 where nobody leads, so that the sum over the replicas is right. */
   readonly retired: () => void;
-  /** How many budgets have each status of Ready. */
-  readonly budgets: (ready: Iterable<ConditionStatus>) => void;
+  /** A budget's status of Ready became another; undefined: there is no such budget. */
+  readonly readyChanged: (before: ConditionStatus | undefined, now: ConditionStatus | undefined) => void;
 }
 
 export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
@@ -42,9 +42,10 @@ export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
     help: 'Budgets by the status of their condition Ready.',
     labels: { ready: readyStates },
   });
-  const budgets = (ready: Iterable<ConditionStatus>): void => {
-    const all = [...ready];
-    for (const state of readyStates) total({ ready: state }, all.filter((other) => other === state).length);
+  const counts = { True: 0, False: 0, Unknown: 0 };
+  const counted = (state: ConditionStatus, change: number): void => {
+    counts[state] += change;
+    total({ ready: state }, counts[state]);
   };
   return {
     reconciled: (result, seconds) => reconcileSeconds({ result }, seconds),
@@ -54,9 +55,12 @@ export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
     retired: () => {
       leader({}, 0);
       queue({}, 0);
-      budgets([]);
+      for (const state of readyStates) counted(state, -counts[state]);
     },
-    budgets,
+    readyChanged: (before, now) => {
+      if (before !== undefined) counted(before, -1);
+      if (now !== undefined) counted(now, 1);
+    },
   };
 };
 

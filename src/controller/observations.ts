@@ -2,10 +2,17 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Attachment } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
-import { budgetsSelecting } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
-import { matchingPods, nodeFactsFor, observedNow, podFactsOf, touchablePods, validBudgets } from './observe.ts';
+import {
+  contendersFor,
+  matchingPods,
+  nodeFactsFor,
+  observedNow,
+  podFactsOf,
+  touchablePods,
+  validBudgets,
+} from './observe.ts';
 import { settle, type Settled } from './settle.ts';
 import type { MatchingPod, Rival } from './situation.ts';
 
@@ -79,10 +86,9 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
 
 /** The other valid budgets that select some of the same pods. */
 export const rivalsOf = (cluster: Cluster, budget: ConnectionBudget): readonly Rival[] => {
-  const all = validBudgets(cluster, budget.namespace);
   const rivals = new Map<string, Rival>();
   for (const pod of touchablePods(cluster, budget)) {
-    const selecting = budgetsSelecting(all, pod.labels).map(({ name }) => name);
+    const selecting = contendersFor(cluster, budget, pod).map(({ name }) => name);
     const own = selecting.indexOf(budget.name);
     for (const [rank, name] of selecting.entries()) {
       if (rank !== own) rivals.set(name, { name, wins: rank < own, pods: (rivals.get(name)?.pods ?? 0) + 1 });

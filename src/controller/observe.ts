@@ -1,17 +1,16 @@
 import { attachmentKey, attachmentOffer } from '../addresses/multus.ts';
 import type { ConnectionBudget } from '../api/budget-object.ts';
-import type { ConnectionBudgetSpec } from '../api/connection-budget.ts';
 import type { Observed, ObservedPod, ObservedService } from '../api/demand.ts';
 import { admitsReservedPorts } from '../api/observed-pod.ts';
 import { observedServiceFor } from '../api/observed-service.ts';
-import { selects, winningBudget } from '../api/selector.ts';
+import { budgetsSelecting } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Cluster, ClusterPod } from './cluster.ts';
 
 /** Questions about a budget's surroundings, answered from what was seen last. */
 
 const selectedPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
-  [...cluster.podsIn(namespace)].filter((pod) => selects(spec.selector, pod.labels));
+  cluster.podsSelected(namespace, spec.selector);
 
 export const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
   [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
@@ -20,13 +19,21 @@ export const validBudgets = (cluster: Cluster, namespace: string): readonly Conn
 export const touchablePods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
   selectedPods(cluster, budget).filter((pod) => !pod.isLeftAlone);
 
-/** Of these the budget's own, newest first: those that an older budget selects too have the plan of that one. */
-export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] => {
-  const others = validBudgets(cluster, budget.namespace).filter(({ name }) => name !== budget.name);
-  return touchablePods(cluster, budget)
-    .filter((pod) => winningBudget([...others, budget], pod.labels) === budget)
-    .toSorted(newestFirst);
+/** The budgets that select a pod, this one among them as it is given, the one that wins first. */
+export const contendersFor = (
+  cluster: Cluster,
+  budget: ConnectionBudget,
+  pod: ClusterPod,
+): readonly ConnectionBudget[] => {
+  const meaning = cluster.budgetsMeaning(pod).flatMap(({ parsed }) => parsed.budget ?? []);
+  return budgetsSelecting([...meaning.filter(({ name }) => name !== budget.name), budget], pod.labels);
 };
+
+/** Of these the budget's own, newest first: those that an older budget selects too have the plan of that one. */
+export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
+  touchablePods(cluster, budget)
+    .filter((pod) => contendersFor(cluster, budget, pod)[0] === budget)
+    .toSorted(newestFirst);
 
 export const untouchablePods = (cluster: Cluster, budget: ConnectionBudget): number =>
   selectedPods(cluster, budget).filter((pod) => pod.isLeftAlone).length;
@@ -62,8 +69,7 @@ const readyClients = (cluster: Cluster, { namespace, spec }: ConnectionBudget): 
   for (const { name, clients } of spec.inbound) {
     const selector = clients?.podSelector;
     if (selector === undefined) continue;
-    const pods = [...cluster.podsIn(namespace)];
-    ready.set(name, pods.filter((pod) => pod.isReady && selects(selector, pod.labels)).length);
+    ready.set(name, cluster.podsSelected(namespace, selector).filter(({ isReady }) => isReady).length);
   }
   return ready;
 };
@@ -119,11 +125,7 @@ export const smallestFacts = (facts: readonly NodeFacts[]): NodeFacts | undefine
 /** The nodes where matching pods are; before there are any, all nodes that have an agent. */
 export const nodeFactsFor = (cluster: Cluster, pods: readonly ClusterPod[]): NodeFacts | undefined => {
   const names = new Set(pods.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName])));
-  const statuses = names.size === 0 ? [...cluster.connectionNodes()] : [...names].map(cluster.connectionNode);
+  if (names.size === 0) return cluster.leastNodeFacts();
+  const statuses = [...names].map(cluster.connectionNode);
   return smallestFacts(statuses.flatMap((status) => (status === undefined ? [] : [status.facts])));
 };
-
-/** Every selector of a budget that means pods of its namespace. */
-export const meansPod = (spec: ConnectionBudgetSpec, labels: ClusterPod['labels']): boolean =>
-  selects(spec.selector, labels) ||
-  spec.inbound.some(({ clients }) => clients?.podSelector !== undefined && selects(clients.podSelector, labels));

@@ -4,12 +4,14 @@ import { attachedAddresses, networkStatusAnnotation } from '../addresses/network
 import { parseConnectionBudget } from '../api/budget-object.ts';
 import { connectionBudgetStatus } from '../api/budget-status.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../api/connection-node.ts';
+import type { ObservedPod } from '../api/demand.ts';
 import { enabledLabel, planAnnotation } from '../api/names.ts';
 import { givenAddressesOf, observedPodFor, ownSysctlsOf, patchedNetworksOf } from '../api/observed-pod.ts';
 import { parseEndpointSlice, parseService, serviceNameLabel, type ServiceObject } from '../api/observed-service.ts';
 import { appliedOf, decodeAnnotation, sectionHash } from '../api/pod-annotation.ts';
 import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
 import type { CustomObject } from './resources.ts';
+import { createSharing } from './sharing.ts';
 import type { CarriedPlan, ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
 
 /** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
@@ -27,12 +29,18 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
   };
 };
 
+const sharedObserved = createSharing<ObservedPod>((observed) =>
+  JSON.stringify([observed, [...observed.memoryLimitBytes]]),
+);
+const sharedSysctls = createSharing<ReadonlyMap<string, string>>((sysctls) => JSON.stringify([...sysctls]));
+const sharedPlan = createSharing<CarriedPlan>((carried) => JSON.stringify(carried));
+
 const carriedPlan = (pod: Pod): CarriedPlan | undefined => {
   const annotation = pod.metadata?.annotations?.[planAnnotation];
   if (annotation === undefined) return undefined;
   const decoded = decodeAnnotation(annotation);
   if (!('section' in decoded)) return undefined;
-  return { hash: sectionHash(decoded.section), section: appliedOf(decoded.section) };
+  return sharedPlan({ hash: sectionHash(decoded.section), section: appliedOf(decoded.section) });
 };
 
 /** A container that was started anew tells of its last start too. RFC 3339 in UTC orders as text. */
@@ -67,8 +75,8 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
     isRunning: pod.status?.phase === 'Running',
     isReady: (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
     isLeftAlone: isLeftAlone(pod),
-    observed: observedPodFor(pod, {}),
-    ownSysctls: ownSysctlsOf(pod),
+    observed: sharedObserved(observedPodFor(pod, {})),
+    ownSysctls: sharedSysctls(ownSysctlsOf(pod)),
     givenAddresses: givenAddressesOf(pod),
     attachedAddresses: attachedAddresses(pod.metadata?.annotations?.[networkStatusAnnotation], patchedNetworksOf(pod)),
     carried: carriedPlan(pod),

@@ -79,8 +79,6 @@ const workOnBudget = async (term: Term, key: string): Promise<WorkResult> => {
   } catch (error) {
     term.metrics.reconciled('Failed', seconds());
     throw error;
-  } finally {
-    term.metrics.budgets(term.ready.values());
   }
 };
 
@@ -90,18 +88,18 @@ interface Reconciled {
 }
 
 const reconcileBudget = async (term: Term, key: string): Promise<Reconciled> => {
-  const { writer, ready, cluster, logger } = term;
+  const { writer, cluster, logger } = term;
   const budget = cluster.budget(key);
   if (budget === undefined) {
     writer.forget(key);
-    ready.delete(key);
+    setReady(term, key, undefined);
     return { result: 'Unchanged', again: {} };
   }
   const reconcileID = randomUUID();
   const decision = decide(term, budget, { previous: writer.storedStatus(budget), now: new Date() });
   const { status, transitions, againAfterMs } = decision;
   const readyNow = status.conditions.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
-  ready.set(key, readyNow);
+  setReady(term, key, readyNow);
   const result = await writer.writeStatus(budget, status);
   if (result === 'Written') {
     const { namespace, name, generation } = budget;
@@ -109,6 +107,12 @@ const reconcileBudget = async (term: Term, key: string): Promise<Reconciled> => 
     for (const transition of transitions) await tell(term, regardingBudget(budget), transition);
   }
   return { result, again: againAfterMs === undefined ? {} : { againAfterMs } };
+};
+
+const setReady = ({ ready, metrics }: Term, key: string, now: ConditionStatus | undefined): void => {
+  metrics.readyChanged(ready.get(key), now);
+  if (now === undefined) ready.delete(key);
+  else ready.set(key, now);
 };
 
 /** An Event is for people: one that cannot be written is counted and does not hold up the status. */

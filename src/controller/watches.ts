@@ -8,8 +8,10 @@ import type { ServiceObject } from '../api/observed-service.ts';
 import { endpointSlices, type KubeObject, namespaces, nodes, pods, services } from '../kube/resources.ts';
 import type { Affected } from './affected.ts';
 import type { ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
+import type { BudgetIndex } from './budget-index.ts';
 import type { Grouped } from './grouped.ts';
 import { serviceKeysOf } from './observe.ts';
+import type { PodIndex } from './pod-index.ts';
 import {
   projectAttachment,
   projectBudget,
@@ -36,7 +38,9 @@ export interface CachesOptions {
 export interface Indices {
   readonly budgets: Grouped<StoredBudget>;
   readonly budgetsByService: Grouped<string>;
-  readonly pods: Grouped<ClusterPod>;
+  readonly budgetsByLabel: BudgetIndex;
+  readonly pods: PodIndex;
+  readonly podsByNode: Grouped<ClusterPod>;
   readonly slices: Grouped<ServiceSlice>;
 }
 
@@ -72,11 +76,13 @@ export const watchBudgets = (watching: Watching): WatchCache<StoredBudget> => {
         for (const service of value.parsed.budget === undefined ? [] : serviceKeysOf(value.parsed.budget))
           indices.budgetsByService.put(key, service, key);
         indices.budgets.put(key, value.namespace, value);
+        indices.budgetsByLabel.put(key, value);
         affected.byBudget(key, value, previous);
       },
       deleted: (key, value) => {
         dropServices(key, value);
         indices.budgets.remove(key, value.namespace);
+        indices.budgetsByLabel.remove(key);
         affected.byBudget(key, value, undefined);
       },
     },
@@ -85,18 +91,24 @@ export const watchBudgets = (watching: Watching): WatchCache<StoredBudget> => {
 
 export const watchPods = (watching: Watching): WatchCache<ClusterPod> => {
   const { indices, affected } = watching;
+  const placed = (key: string, now: ClusterPod | undefined, before: ClusterPod | undefined): void => {
+    if (before?.nodeName !== undefined) indices.podsByNode.remove(key, before.nodeName);
+    if (now?.nodeName !== undefined) indices.podsByNode.put(key, now.nodeName, now);
+  };
   return follow(watching, {
     resource: pods,
     project: projectPod,
     handlers: {
       upserted: (key, value, previous) => {
-        indices.pods.put(key, value.namespace, value);
+        indices.pods.put(key, value);
+        placed(key, value, previous);
         if (isDeepStrictEqual(value, previous)) return;
         affected.byPod(value);
         if (previous !== undefined && !isDeepStrictEqual(value.labels, previous.labels)) affected.byPod(previous);
       },
       deleted: (key, value) => {
-        indices.pods.remove(key, value.namespace);
+        indices.pods.remove(key, value);
+        placed(key, undefined, value);
         affected.byPod(value);
       },
     },
@@ -153,10 +165,10 @@ export const watchNodes = (watching: Watching): WatchCache<true> =>
     metadataOnly: true,
     project: () => true as const,
     handlers: {
-      upserted: (_key, _present, previous) => {
-        if (previous === undefined) watching.affected.byNodeFacts();
+      upserted: (name, _present, previous) => {
+        if (previous === undefined) watching.affected.byNode(name);
       },
-      deleted: watching.affected.byNodeFacts,
+      deleted: watching.affected.byNode,
     },
   });
 
@@ -166,10 +178,10 @@ export const watchConnectionNodes = (watching: Watching): WatchCache<ConnectionN
     project: projectConnectionNode,
     handlers: {
       upserted: (name, status, previous) => {
-        watching.affected.byConnectionNode(status, previous);
+        watching.affected.byConnectionNode(name, status, previous);
         watching.options.nodeReported(name);
       },
-      deleted: watching.affected.byNodeFacts,
+      deleted: watching.affected.byNode,
     },
   });
 

@@ -29,7 +29,7 @@ interface ListBody<T> {
 }
 
 export function pageOf<T>(body: unknown): Page<T> {
-  const { metadata, items } = fromServer<ListBody<T>>(body);
+  const { metadata, items } = fromServer<ListBody<T> | undefined>(body) ?? {};
   const next = metadata?.continue;
   return {
     items: items ?? [],

@@ -1,11 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Page } from './calls.ts';
 import type { KubeClient } from './client.ts';
+import { fromServer } from './from-server.ts';
 import { KubeError } from './kube-error.ts';
 import { createLineDecoder } from './line-decoder.ts';
-import { acceptFor } from './requests.ts';
+import { createListDecoder } from './list-decoder.ts';
+import { acceptFor, listRequest, pageOf } from './requests.ts';
 import { collectionPath, type KubeObject, type Resource } from './resources.ts';
+import { createTurns } from './turns.ts';
 import { parseWatchEvent, type WatchEvent } from './watch-event.ts';
-import type { HttpRequest } from './wire.ts';
+import { type HttpRequest, parseBody } from './wire.ts';
 
 /** Which objects, and how patiently. */
 export interface WatchScope<T extends KubeObject> {
@@ -20,32 +23,39 @@ export interface WatchScope<T extends KubeObject> {
 }
 
 /** etcd refuses objects above 1.5 MiB; escaping can make one longer in JSON, at worst six bytes for one. */
-const maximumLineBytes = 16 * 1024 * 1024;
+const maximumObjectBytes = 16 * 1024 * 1024;
 const pageSize = 500;
-const pageTimeoutMs = 30_000;
-/** A list by watch may take the server long to prepare for the first byte. */
+/** A list may take the server long to prepare for the first byte. */
 const firstByteTimeoutMs = 30_000;
 /** A server that ends watches faster than this is not well, and is not asked again at once. */
 const shortestWatchMs = 1_000;
 
-/** Chunks that are there already follow each other without a turn of the event loop: others get theirs after this. */
-const longestSliceMs = 10;
-
 /** Lists page by page, each object handed on and dropped; returns the resourceVersion to watch from. */
 export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add: (object: T) => void): Promise<string> {
-  const { client, resource, signal, ...query } = scope;
+  const { client, resource, signal, stallTimeoutMs, ...query } = scope;
   let from: string | undefined;
   for (;;) {
     const position = from === undefined ? {} : { from };
-    const page = await client.list(
-      resource,
-      { ...query, ...position, limit: pageSize },
-      { signal, timeoutMs: pageTimeoutMs },
-    );
-    for (const object of page.items) if (!signal.aborted) add(object);
+    const request = listRequest(resource, { ...query, ...position, limit: pageSize });
+    const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
+    const page = await readPage(await client.transport.stream(request, options), (object) => {
+      if (!signal.aborted) add(fromServer<T>(object));
+    });
     if (page.next === undefined) return page.resourceVersion;
     from = page.next;
   }
+}
+
+async function readPage(body: AsyncIterable<Buffer>, add: (object: unknown) => void): Promise<Page<unknown>> {
+  const decoder = createListDecoder(maximumObjectBytes);
+  const turn = createTurns();
+  for await (const chunk of body) {
+    for (const text of decoder.push(chunk)) add(parseBody(text));
+    await turn();
+  }
+  const page = pageOf<unknown>(parseBody(decoder.rest()));
+  if (page.resourceVersion === '') throw new KubeError('the list has no resourceVersion', { kind: 'Malformed' });
+  return page;
 }
 
 /**
@@ -59,17 +69,15 @@ export async function watchOnce<T extends KubeObject>(
 ): Promise<void> {
   const { signal, stallTimeoutMs } = scope;
   const startedAtMs = performance.now();
-  let sliceStartedAtMs = startedAtMs;
-  const decoder = createLineDecoder(maximumLineBytes);
+  const turn = createTurns();
+  const decoder = createLineDecoder(maximumObjectBytes);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
   for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
     for (const line of decoder.push(chunk)) {
       if (signal.aborted) return;
       handle(parseWatchEvent<T>(line));
     }
-    if (performance.now() - sliceStartedAtMs < longestSliceMs) continue;
-    await nextTurn();
-    sliceStartedAtMs = performance.now();
+    await turn();
   }
   if (decoder.pendingBytes() > 0) throw new KubeError('the watch was cut inside a line', { kind: 'Network' });
   if (performance.now() - startedAtMs < shortestWatchMs) {

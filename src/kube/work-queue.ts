@@ -1,5 +1,6 @@
 import { type BackoffLimits, backoffMs } from './backoff.ts';
 import { isKubeError } from './kube-error.ts';
+import { createTurns } from './turns.ts';
 
 /** What a piece of work asks for: nothing more, or to be done again later without having failed. */
 export interface WorkResult {
@@ -63,6 +64,7 @@ class Queue {
   readonly drained = Promise.withResolvers<void>();
   readonly #delayed = new Map<string, Delayed>();
   readonly #failures = new Map<string, number>();
+  readonly #turn = createTurns();
   readonly #options: WorkQueueOptions;
 
   constructor(options: WorkQueueOptions) {
@@ -125,6 +127,7 @@ class Queue {
     } catch (error) {
       this.#retry(key, error);
     } finally {
+      await this.#turn();
       this.running.delete(key);
       if (!signal.aborted) this.#dispatch();
       else if (this.running.size === 0) this.drained.resolve();

@@ -3,7 +3,8 @@ import { budgets, type CustomObject, networkAttachments } from '../../src/contro
 import { namespaces, type Pod, pods } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { attachedSpec as spec, outboundBudget } from '../webhook/budgets.ts';
-import { call, conditionOf, crds, type RunningController, startControllerIn } from './controller-setting.ts';
+import { crds } from '../kube/crd-resource.ts';
+import { call, conditionOf, type RunningController, startControllerIn } from './controller-setting.ts';
 import { createPod, enabled, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();

@@ -17,6 +17,7 @@ import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { type ApiServer, startApiServer } from '../cluster/lab/api-server.ts';
 import { budgetObject } from '../controller/situations.ts';
+import { crds } from '../kube/crd-resource.ts';
 import { until } from '../kube/until.ts';
 
 /** A real API server with our CRDs and no kubelet: what a kubelet or an agent would write, the tests write. */
@@ -29,13 +30,6 @@ export interface ControllerSetting {
 export const call = { signal: new AbortController().signal } as const;
 export const operatorNamespace = 'connectionbudget-system';
 
-export const crds: Resource<CustomObject> = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  kind: 'CustomResourceDefinition',
-  plural: 'customresourcedefinitions',
-  namespaced: false,
-};
 const budgetCrd = { resource: crds, name: 'connectionbudgets.connectionbudget.io' } as const;
 
 export function useControllerSetting(): ControllerSetting {

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { createKubeClient } from '../../src/kube/client.ts';
-import { type ListWatchOptions, startListWatch, type WatchReport } from '../../src/kube/list-watch.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { ListWatchOptions } from '../../src/kube/list-watch.ts';
 import { type ConfigMap, configMaps } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
+import { followConfigMaps } from './follow-config-maps.ts';
 import { call, configMap, configMapTarget, namespace, useKubeSetting } from './kube-setting.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
@@ -19,38 +19,7 @@ const create = (name: string, value = name) => setting.direct.create(configMaps,
 const change = (name: string, value: string) => setting.direct.patch(configMapTarget(name), { data: { value } }, call);
 const remove = (name: string) => setting.direct.delete(configMapTarget(name), call);
 
-/** Follows the namespace's ConfigMaps through the proxy, and writes down what the handlers are told. */
-function follow(options: Partial<ListWatchOptions<ConfigMap, string>> = {}) {
-  const client = createKubeClient(setting.proxy.config);
-  const controller = new AbortController();
-  const calls: string[] = [];
-  const reports: WatchReport[] = [];
-  const cache = startListWatch<ConfigMap, string>({
-    client,
-    resource: configMaps,
-    namespace,
-    project: ({ data }) => data?.['value'],
-    handlers: {
-      synced: () => calls.push('synced'),
-      upserted: (key, value, previous) => calls.push(`${key}: ${previous ?? 'none'} → ${value}`),
-      deleted: (key, value) => calls.push(`${key}: ${value} → none`),
-    },
-    report: (report) => reports.push(report),
-    backoff: { baseMs: 20, maximumMs: 200 },
-    signal: controller.signal,
-    ...options,
-  });
-  onTestFinished(async () => {
-    controller.abort();
-    await cache.stopped;
-    await client.close();
-  });
-  const contents = () => Object.fromEntries([...cache.keys()].map((key) => [key, cache.get(key)]));
-  const lists = () => reports.filter(({ type }) => type === 'Listed').length;
-  const interruptions = () => reports.filter((report) => report.type === 'Interrupted');
-  const kinds = () => interruptions().map(({ error }) => error.kind);
-  return { cache, calls, reports, contents, lists, interruptions, kinds, stop: () => controller.abort() };
-}
+const follow = (options: Partial<ListWatchOptions<ConfigMap, string>> = {}) => followConfigMaps(setting, options);
 
 describe.each([{ watchList: true }, { watchList: false }])('with watchList $watchList', (options) => {
   test('what is there comes before synced, and every change after it', async () => {

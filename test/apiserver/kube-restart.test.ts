@@ -1,38 +1,18 @@
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { startListWatch, type WatchReport } from '../../src/kube/list-watch.ts';
 import { readKubeConfig } from '../../src/kube/kube-config.ts';
-import { type ConfigMap, configMaps } from '../../src/kube/resources.ts';
+import { configMaps } from '../../src/kube/resources.ts';
 import { startApiServer } from '../cluster/lab/api-server.ts';
 import { until } from '../kube/until.ts';
+import { followConfigMaps } from './follow-config-maps.ts';
 import { call, configMap, configMapTarget, namespace, useKubeSetting } from './kube-setting.ts';
 
 vi.setConfig({ testTimeout: 90_000 });
 
 const setting = useKubeSetting();
 
-function follow(watchList: boolean) {
-  const client = createKubeClient(setting.proxy.config);
-  const controller = new AbortController();
-  const reports: WatchReport[] = [];
-  const cache = startListWatch<ConfigMap, string>({
-    client,
-    resource: configMaps,
-    namespace,
-    project: ({ data }) => data?.['value'],
-    report: (report) => reports.push(report),
-    watchList,
-    signal: controller.signal,
-  });
-  onTestFinished(async () => {
-    controller.abort();
-    await cache.stopped;
-    await client.close();
-  });
-  const contents = () => Object.fromEntries([...cache.keys()].map((key) => [key, cache.get(key)]));
-  const lists = () => reports.filter(({ type }) => type === 'Listed').length;
-  return { cache, contents, lists, reports };
-}
+const inEarnest = { baseMs: 1_000, maximumMs: 30_000 };
+const follow = (watchList: boolean) => followConfigMaps(setting, { watchList, backoff: inEarnest });
 
 test('after the API server was killed and came back all caches are equal to it, with one relist at most', async () => {
   for (const name of ['goes', 'stays', 'changes']) {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { ConnectionNodeStatus } from '../../src/api/connection-node.ts';
 import type { ObservedService } from '../../src/api/demand.ts';
-import type { Cluster, ClusterPod, ServiceSlice, StoredBudget } from '../../src/controller/cluster.ts';
+import type { Cluster, ServiceSlice } from '../../src/controller/cluster.ts';
 import { createObservations, rivalsOf } from '../../src/controller/observations.ts';
 import {
   matchingPods,
@@ -12,46 +12,22 @@ import {
 } from '../../src/controller/observe.ts';
 import { projectBudget, projectConnectionNode, projectPod } from '../../src/controller/projections.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
-import { budgetObject, budgetOf, podOf, reportOf, roomyNode, situationOf } from './situations.ts';
-
-const clusterPod = (name: string, change: Partial<ClusterPod> = {}): ClusterPod => ({
-  namespace: 'messaging',
-  name,
-  uid: `uid-of-${name}`,
-  createdAt: '2026-11-23T11:00:00Z',
-  startedAt: '2026-11-23T11:00:05Z',
-  labels: { app: 'gateway' },
-  nodeName: 'node-a',
-  isRunning: true,
-  isReady: true,
-  isLeftAlone: false,
-  observed: podOf().observed,
-  ownSysctls: new Map(),
-  givenAddresses: [],
-  attachedAddresses: 0,
-  carried: undefined,
-  ...change,
-});
-
-const stored = (budget: ReturnType<typeof budgetOf>): StoredBudget => ({
-  ...budget,
-  resourceVersion: '1',
-  parsed: { budget },
-  status: undefined,
-});
+import { clusterPod, selecting, stored } from './cluster-objects.ts';
+import { budgetObject, budgetOf, reportOf, roomyNode, situationOf } from './situations.ts';
 
 const clusterOf = (change: Partial<Cluster> = {}): Cluster => ({
   budget: () => undefined,
   budgetKeys: () => [],
   budgetsIn: () => [],
-  podsIn: () => [],
+  budgetsMeaning: () => [],
+  podsSelected: () => [],
   service: () => undefined,
   slicesOf: () => [],
   attachment: () => undefined,
   namespaceLabels: () => ({}),
   connectionNode: () => undefined,
   connectionNodeNames: () => [],
-  connectionNodes: () => [],
+  leastNodeFacts: () => undefined,
   ...change,
 });
 
@@ -73,7 +49,7 @@ test('pods match by label, newest first, and those that nobody may touch are lef
     clusterPod('stranger', { labels: { app: 'other' } }),
   ];
 
-  const cluster = clusterOf({ podsIn: () => pods });
+  const cluster = clusterOf(selecting({ pods }));
   expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['new', 'old']);
   expect(untouchablePods(cluster, budget)).toBe(1);
 });
@@ -118,7 +94,7 @@ test('clients are the ready pods that the flow selects', () => {
   const labels = { app: 'client' };
   const pods = [clusterPod('1', { labels }), clusterPod('2', { labels, isReady: false }), clusterPod('3')];
 
-  const { clientPods } = observedNow(clusterOf({ podsIn: () => pods }), budgetOf({ inbound }), []);
+  const { clientPods } = observedNow(clusterOf(selecting({ pods })), budgetOf({ inbound }), []);
 
   expect(clientPods).toEqual(new Map([['mqtt', 1]]));
 });
@@ -143,10 +119,10 @@ test('the nodes of the pods count; before there are any, all nodes with an agent
     ['node-a', nodeOf({ nrOpen: 2_000_000 })],
     ['node-b', nodeOf({ nrOpen: 1_000_000 })],
   ]);
-  const cluster = clusterOf({ connectionNode: (name) => nodes.get(name), connectionNodes: () => nodes.values() });
+  const cluster = clusterOf({ connectionNode: (name) => nodes.get(name), leastNodeFacts: () => roomyNode });
 
   expect(nodeFactsFor(cluster, [clusterPod('1')])?.nrOpen).toBe(2_000_000);
-  expect(nodeFactsFor(cluster, [])?.nrOpen).toBe(1_000_000);
+  expect(nodeFactsFor(cluster, [])).toBe(roomyNode);
   expect(nodeFactsFor(cluster, [clusterPod('1', { nodeName: 'node-c' })])).toBeUndefined();
 });
 
@@ -154,14 +130,14 @@ test('rivals are told from their age, then their name, with the pods that both s
   const older = budgetOf({}, { name: 'older', uid: 'o', creationTimestamp: '2026-11-22T00:00:00Z' });
   const sameAge = budgetOf({}, { name: 'zebra', uid: 'z' });
   const stranger = budgetOf({ selector: { matchLabels: { app: 'other' } } }, { name: 'stranger', uid: 's' });
-  const budgetsIn = () => [sameAge, stranger, budget, older].map(stored);
+  const budgets = [sameAge, stranger, budget, older].map(stored);
   const pods = [clusterPod('1'), clusterPod('2')];
 
-  expect(rivalsOf(clusterOf({ budgetsIn, podsIn: () => pods }), budget)).toEqual([
+  expect(rivalsOf(clusterOf(selecting({ budgets, pods })), budget)).toEqual([
     { name: 'older', wins: true, pods: 2 },
     { name: 'zebra', wins: false, pods: 2 },
   ]);
-  expect(rivalsOf(clusterOf({ budgetsIn }), budget)).toEqual([]);
+  expect(rivalsOf(clusterOf(selecting({ budgets })), budget)).toEqual([]);
 });
 
 test('pods that an older budget wins are not the newer one’s: not in its pods, its scale, nor its facts', () => {
@@ -169,8 +145,7 @@ test('pods that an older budget wins are not the newer one’s: not in its pods,
   const older = budgetOf({ selector }, { name: 'older', creationTimestamp: '2026-11-22T00:00:00Z' });
   const both = clusterPod('both', { labels: { app: 'gateway', tier: 'front' } });
   const cluster = clusterOf({
-    budgetsIn: () => [budget, older].map(stored),
-    podsIn: () => [both, clusterPod('own')],
+    ...selecting({ budgets: [budget, older].map(stored), pods: [both, clusterPod('own')] }),
     budget: () => stored(budget),
   });
   const observations = createObservations(cluster, () => 0);
@@ -184,7 +159,10 @@ test('pods that an older budget wins are not the newer one’s: not in its pods,
 test('what the webhook hears of a scale holds for ten minutes, and a budget of another uid starts anew', () => {
   let pods = [clusterPod('1'), clusterPod('2'), clusterPod('3')];
   let present = budget;
-  const cluster = clusterOf({ podsIn: () => pods, budget: () => stored(present) });
+  const cluster = clusterOf({
+    podsSelected: (...asked) => selecting({ pods }).podsSelected(...asked),
+    budget: () => stored(present),
+  });
   let nowMs = 0;
   const observations = createObservations(cluster, () => nowMs);
   const planned = (): number | undefined => observations.observedFor(present).scale?.pods;
@@ -206,7 +184,8 @@ test('what the webhook hears of a scale holds for ten minutes, and a budget of a
 test('the webhook is told the same for a second, at once what was looked at since, and the very same value if equal', () => {
   let pods = [clusterPod('1')];
   let nowMs = 0;
-  const cluster = clusterOf({ podsIn: () => pods, budget: () => stored(budget) });
+  const podsSelected: Cluster['podsSelected'] = (...asked) => selecting({ pods }).podsSelected(...asked);
+  const cluster = clusterOf({ podsSelected, budget: () => stored(budget) });
   const observations = createObservations(cluster, () => nowMs);
   const first = observations.observedFor(budget);
 

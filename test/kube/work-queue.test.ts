@@ -137,3 +137,19 @@ test('the signal that stops the queue reaches the work', async () => {
   stop();
   await expect(queue.drained).resolves.toBeUndefined();
 });
+
+async function busyWork(): Promise<object> {
+  const endMs = performance.now() + 5;
+  while (performance.now() < endMs);
+  return {};
+}
+
+test('work that never waits leaves turns to others', async () => {
+  const controller = new AbortController();
+  const queue = startWorkQueue({ work: busyWork, workers: 2, signal: controller.signal });
+  for (let key = 0; key < 40; key += 1) queue.add(`${key}`);
+  await pause(0);
+  expect(queue.waiting()).toBeGreaterThan(20);
+  controller.abort();
+  await queue.drained;
+});

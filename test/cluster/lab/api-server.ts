@@ -40,6 +40,8 @@ export type ApiServer = {
   /** The path of an administrator's kubeconfig that needs no other file. */
   readonly kubeconfig: string;
   readonly dir: string;
+  /** Speaks plain HTTP on loopback. */
+  readonly etcdUrl: string;
   readonly identity: ControlPlaneIdentity;
   /** A server certificate (for a webhook, say) by the authority in `identity`. */
   issueServerCertificate(name: string, hosts: readonly string[]): Promise<Certificate>;
@@ -112,6 +114,7 @@ async function start(options: ApiServerOptions & { readonly signal: AbortSignal 
     url,
     kubeconfig,
     dir,
+    etcdUrl,
     identity,
     issueServerCertificate: (name, names) =>
       issueCertificate(authority, { name, commonName: name, usage: 'Server', hosts: names }, signal),

@@ -1,0 +1,109 @@
+import { KubeError } from './kube-error.ts';
+
+export interface ListDecoder {
+  /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
+  readonly push: (chunk: Buffer) => Generator<string, void>;
+  /** The text of the list without its objects, when all chunks were pushed. */
+  readonly rest: () => string;
+}
+
+const code = (character: string): number => character.charCodeAt(0);
+const quote = code('"');
+const backslash = code('\\');
+const [openObject, closeObject, openArray, closeArray] = [code('{'), code('}'), code('['), code(']')];
+
+/**
+ * Bytes of `{"metadata": {…}, "items": [{…}, {…}]}` to its objects, so that no page is ever parsed at once. All that is
+ * looked at is where strings, objects and arrays begin and end, in ASCII, which no byte of another UTF-8 character is.
+ *
+ *     depth      0 { 1 "items": [ 2 { 3 … } 2 , { 3 … } 2 ] 1 } 0
+ */
+export function createListDecoder(maximumBytes: number): ListDecoder {
+  return new Decoder(maximumBytes);
+}
+
+class Decoder implements ListDecoder {
+  readonly #maximumBytes: number;
+  /** Bytes as characters: a chunk may end inside a UTF-8 character. */
+  #around = '';
+  #object: Buffer[] = [];
+  #objectBytes = 0;
+  #depth = 0;
+  #isInString = false;
+  #isEscaped = false;
+  #isInItems = false;
+  /** Where in the chunk begins what was neither kept nor dropped yet. */
+  #start = 0;
+
+  constructor(maximumBytes: number) {
+    this.#maximumBytes = maximumBytes;
+  }
+
+  *push(chunk: Buffer): Generator<string, void> {
+    this.#start = 0;
+    for (let at = 0; at < chunk.length; at += 1) {
+      const byte = chunk[at] ?? 0;
+      if (this.#isInString) this.#goOnInString(byte);
+      else if (byte === quote) this.#isInString = true;
+      else if (byte === openObject || byte === openArray) this.#open(chunk, at);
+      else if (byte === closeObject || byte === closeArray) {
+        this.#depth -= 1;
+        if (this.#isInItems && this.#depth === 2) yield this.#takeObject(chunk, at + 1);
+        else if (this.#isInItems && this.#depth === 1) this.#endItems(at);
+      }
+    }
+    const part = chunk.subarray(this.#start);
+    if (!this.#isInItems) this.#keepAround(part);
+    // Between two objects there are only commas and white space.
+    else if (this.#depth > 2) this.#keepObject(part);
+  }
+
+  rest(): string {
+    return Buffer.from(this.#around, 'latin1').toString('utf8');
+  }
+
+  #goOnInString(byte: number): void {
+    if (this.#isEscaped) this.#isEscaped = false;
+    else if (byte === backslash) this.#isEscaped = true;
+    else if (byte === quote) this.#isInString = false;
+  }
+
+  #open(chunk: Buffer, at: number): void {
+    this.#depth += 1;
+    if (this.#depth === 3 && this.#isInItems) this.#start = at;
+    if (this.#depth !== 2 || this.#isInItems) return;
+    this.#keepAround(chunk.subarray(this.#start, at + 1));
+    this.#start = at + 1;
+    this.#isInItems = /"items"\s*:\s*\[$/u.test(this.#around);
+  }
+
+  #endItems(at: number): void {
+    this.#isInItems = false;
+    this.#start = at;
+  }
+
+  #takeObject(chunk: Buffer, end: number): string {
+    this.#keepObject(chunk.subarray(this.#start, end));
+    this.#start = end;
+    const [first, ...others] = this.#object;
+    const bytes = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#object);
+    this.#object = [];
+    this.#objectBytes = 0;
+    return bytes.toString('utf8');
+  }
+
+  #keepObject(part: Buffer): void {
+    this.#objectBytes += part.length;
+    if (this.#objectBytes > this.#maximumBytes) throw this.#tooLong();
+    this.#object.push(part);
+  }
+
+  #keepAround(part: Buffer): void {
+    this.#around += part.toString('latin1');
+    if (this.#around.length > this.#maximumBytes) throw this.#tooLong();
+  }
+
+  #tooLong(): KubeError {
+    return new KubeError(`a part of the list is longer than ${this.#maximumBytes} bytes`, { kind: 'Malformed' });
+  }
+}

@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { startApiServer } from '../../cluster/lab/api-server.ts';
+import { findDaemon } from '../../cluster/lab/process.ts';
+
+const run = promisify(execFile);
+
+/** A real API server with many pods of about 8 KB, on a core of its own. */
+export interface CrowdedServer {
+  readonly kubeconfig: string;
+  /** The Go program of this folder, built. */
+  readonly program: string;
+  /** "VERB RESOURCE[/SUBRESOURCE]" of every request so far but long-running ones, from the server's audit log. */
+  readonly requests: () => Promise<readonly string[]>;
+  readonly stop: () => Promise<void>;
+}
+
+export interface Crowd {
+  readonly pods: number;
+  readonly namespaces: number;
+  /** Values of the label "app", all namespaces together. */
+  readonly apps: number;
+}
+
+const serverCore = '1';
+export const readerCore = '0';
+
+const policy = {
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived', 'ResponseStarted'],
+  rules: [{ level: 'None', verbs: ['watch'] }, { level: 'None', users: ['system:apiserver'] }, { level: 'Metadata' }],
+};
+
+/** With a `directory` the pods stay there for the next time, which fills it only when it asks for another crowd. */
+export async function startCrowdedServer(crowd: Crowd, directory?: string): Promise<CrowdedServer> {
+  const dir = directory ?? (await mkdtemp(join(tmpdir(), 'crowd-')));
+  const [mark, program, audit] = ['crowd.json', 'crowd', 'audit.log'].map((name) => join(dir, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const isFilled = existsSync(mark) && (await readFile(mark, 'utf8')) === JSON.stringify(crowd);
+  if (!isFilled) await rm(dir, { recursive: true, force: true });
+  await mkdir(dir, { recursive: true });
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-buildvcs=false' };
+  await run('go', ['build', '-o', program, '.'], { cwd: import.meta.dirname, env });
+  await writeFile(join(dir, 'policy.json'), JSON.stringify(policy));
+  await rm(audit, { force: true });
+  const extraArguments = [`--audit-policy-file=${join(dir, 'policy.json')}`, `--audit-log-path=${audit}`];
+  const server = await startApiServer({ dir, extraArguments, onProgress: console.error });
+  const size = ['pods', 'namespaces', 'apps'].map((name) => `-${name}=${crowd[name as keyof Crowd]}`);
+  if (!isFilled) await run(program, [`-kubeconfig=${server.kubeconfig}`, `-etcd=${server.etcdUrl}`, ...size]);
+  await writeFile(mark, JSON.stringify(crowd));
+  await pin(dir);
+  return {
+    kubeconfig: server.kubeconfig,
+    program,
+    requests: () => readRequests(audit),
+    stop: async () => {
+      await server.stop();
+      if (directory === undefined) await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function pin(dir: string): Promise<void> {
+  for (const name of ['etcd', 'kube-apiserver']) {
+    await run('taskset', ['--all-tasks', '--pid', '--cpu-list', serverCore, String(findDaemon(dir, name)?.pid)]);
+  }
+}
+
+interface AuditEvent {
+  readonly verb: string;
+  readonly objectRef?: { readonly resource: string; readonly subresource?: string };
+}
+
+async function readRequests(audit: string): Promise<readonly string[]> {
+  const lines = (await readFile(audit, 'utf8')).split('\n').filter((line) => line !== '');
+  return lines.flatMap((line) => {
+    const { verb, objectRef } = JSON.parse(line) as AuditEvent;
+    return objectRef === undefined
+      ? []
+      : [[`${verb} ${objectRef.resource}`, objectRef.subresource].filter(Boolean).join('/')];
+  });
+}
