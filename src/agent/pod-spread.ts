@@ -80,10 +80,13 @@ export class PodSpread {
     if (this.#surroundings.setting.mode === 'pod-cgroup') detach(spreader, this.#cgroupFor(cgroupParent));
   }
 
-  /** Takes back what pods left that ended while no agent was there, and what another mode had attached. */
+  /**
+   * Takes back what pods left that ended while no agent was there, and what another mode had attached. Loads the program
+   * where a pod may ask for it: that takes 0.1 s, on a slow node more than a sandbox has left.
+   */
   async settle(pods: readonly PlannedPod[], signal: AbortSignal): Promise<void> {
     const { mode } = this.#surroundings.setting;
-    if (this.#opening === undefined && this.#pinned() === undefined) return;
+    if (this.#opening === undefined && this.#pinned() === undefined && !this.#mayAttach()) return;
     const spreader = await this.#spreader(signal);
     if (spreader.form === 'None') return;
     if (mode === 'off') {
@@ -158,6 +161,12 @@ export class PodSpread {
   #root(): string {
     const { cgroupFolder } = this.#surroundings.setting;
     return isOfType(cgroupFolder, CGROUP2_SUPER_MAGIC) ? cgroupFolder : join(cgroupFolder, 'unified');
+  }
+
+  /** Whether this node has, by its mode, a cgroup for the program at all. */
+  #mayAttach(): boolean {
+    const { mode, cgroupFolder } = this.#surroundings.setting;
+    return mode === 'root' || (mode === 'pod-cgroup' && this.#root() === cgroupFolder);
   }
 
   #cgroupFor(cgroupParent: string): string {

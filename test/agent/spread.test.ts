@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { cgroupPathFor, type SpreadSetting } from '../../src/agent/pod-spread.ts';
 import { portsListed } from '../../src/agent/pod-network.ts';
@@ -180,6 +181,24 @@ describe('an agent that starts again', () => {
     using after = await openTestSpreader({ bpffsPath: bpffs.path });
     expect(after.pods()).toEqual([setting.cookie]);
     expect({ stage: stage.errors, node: node.errors }).toEqual({ stage: [], node: [] });
+  });
+
+  test.each([
+    {
+      where: 'by pod-cgroup, where pods have cgroups of version 2',
+      mode: 'pod-cgroup',
+      folder: cgroupRoot(),
+      there: 1,
+    },
+    { where: 'by root', mode: 'root', folder: '/nowhere', there: 1 },
+    { where: 'not by pod-cgroup, where pods have none', mode: 'pod-cgroup', folder: '/nowhere', there: 0 },
+    { where: 'not by off', mode: 'off', folder: cgroupRoot(), there: 0 },
+  ] as const)('is loaded before a pod asks for it: $where', async ({ mode, folder, there }) => {
+    using bpffs = makeBpffs();
+    using node = await nodeWith({ mode, cgroupFolder: folder, bpffsFolder: bpffs.path });
+    await node.giveBackLost();
+    expect(readdirSync(bpffs.path).filter((name) => name.startsWith('spread-'))).toHaveLength(there);
+    expect(node.errors).toEqual([]);
   });
 
   test('without the mode removes what an earlier one had pinned', async () => {
