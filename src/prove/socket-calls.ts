@@ -92,61 +92,57 @@ const loadSymbols = () => {
   const koffi: typeof Koffi = createRequire(import.meta.url)('koffi');
   const library = koffi.load(null);
   const { errno } = koffi;
-  const bound = (prototype: string): Call => {
-    const raw = library.func(prototype) as Call;
-    return (...args) => {
-      const result = raw(...args);
-      return result < 0 ? -errno() : result;
-    };
-  };
-  return { bound, raw: (prototype: string): Call => library.func(prototype) as Call };
+  const orErrno = (result: number): number => (result < 0 ? -errno() : result);
+  return { call: (prototype: string): Call => library.func(prototype) as Call, orErrno };
 };
 
 type Symbols = ReturnType<typeof loadSymbols>;
 
-const streamCalls = ({ bound }: Symbols) => {
-  const socket = bound('int socket(int, int, int)');
-  const bind = bound('int bind(int, void *, uint32_t)');
-  const connect = bound('int connect(int, void *, uint32_t)');
-  const accept4 = bound('int accept4(int, void *, void *, int)');
-  const setsockopt = bound('int setsockopt(int, int, int, void *, uint32_t)');
-  const getsockopt = bound('int getsockopt(int, int, int, void *, void *)');
+const streamCalls = ({ call, orErrno }: Symbols) => {
+  const socket = call('int socket(int, int, int)');
+  const bind = call('int bind(int, void *, uint32_t)');
+  const connect = call('int connect(int, void *, uint32_t)');
+  const accept4 = call('int accept4(int, void *, void *, int)');
+  const setsockopt = call('int setsockopt(int, int, int, void *, uint32_t)');
+  const getsockopt = call('int getsockopt(int, int, int, void *, void *)');
+  const listen = call('int listen(int, int)');
   const value = Buffer.alloc(4);
   const length = Buffer.alloc(4);
   return {
-    openSocket: () => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
-    openListener: () => socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
-    bind: (fd: number, address: Buffer) => bind(fd, address, address.length),
-    connect: (fd: number, address: Buffer) => connect(fd, address, address.length),
-    listen: bound('int listen(int, int)') as SocketCalls['listen'],
-    accept: (fd: number) => accept4(fd, null, null, SOCK_NONBLOCK),
+    openSocket: () => orErrno(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)),
+    openListener: () => orErrno(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
+    bind: (fd: number, address: Buffer) => orErrno(bind(fd, address, address.length)),
+    connect: (fd: number, address: Buffer) => orErrno(connect(fd, address, address.length)),
+    listen: (fd: number, backlog: number) => orErrno(listen(fd, backlog)),
+    accept: (fd: number) => orErrno(accept4(fd, null, null, SOCK_NONBLOCK)),
     setOption: (fd: number, option: SocketOption, wanted: number) => {
       value.writeUInt32LE(wanted);
-      return setsockopt(fd, ...options[option], value, 4);
+      const [level, name] = options[option];
+      return orErrno(setsockopt(fd, level, name, value, 4));
     },
     pendingError: (fd: number) => {
       length.writeUInt32LE(4);
-      const result = getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length);
+      const result = orErrno(getsockopt(fd, SOL_SOCKET, SO_ERROR, value, length));
       return result < 0 ? -result : value.readInt32LE();
     },
   };
 };
 
-const epollCalls = ({ bound }: Symbols) => {
-  const control = bound('int epoll_ctl(int, int, int, void *)');
-  const epollWait = bound('int epoll_wait(int, void *, int, int)');
-  const create = bound('int epoll_create1(int)');
+const epollCalls = ({ call, orErrno }: Symbols) => {
+  const control = call('int epoll_ctl(int, int, int, void *)');
+  const epollWait = call('int epoll_wait(int, void *, int, int)');
+  const create = call('int epoll_create1(int)');
   const event = Buffer.alloc(eventBytes);
   const events = Buffer.alloc(eventBytes * eventsPerWait);
   return {
-    epollCreate: () => create(SOCK_CLOEXEC),
+    epollCreate: () => orErrno(create(SOCK_CLOEXEC)),
     watch: (epoll: number, fd: number, bits: number) => {
       event.writeUInt32LE(bits >>> 0, 0);
       event.writeUInt32LE(fd, dataOffset);
-      return control(epoll, EPOLL_CTL_ADD, fd, event);
+      return orErrno(control(epoll, EPOLL_CTL_ADD, fd, event));
     },
     wait: (epoll: number, timeoutMs: number, seen: (fd: number, events: number) => void) => {
-      const count = epollWait(epoll, events, eventsPerWait, timeoutMs);
+      const count = orErrno(epollWait(epoll, events, eventsPerWait, timeoutMs));
       for (let at = 0; at < count; at += 1)
         seen(events.readUInt32LE(at * eventBytes + dataOffset), events.readUInt32LE(at * eventBytes));
       return count;
@@ -154,21 +150,22 @@ const epollCalls = ({ bound }: Symbols) => {
   };
 };
 
-const processCalls = ({ bound, raw }: Symbols) => {
-  const syscall = bound('long syscall(long, long, long, long)');
-  const spawn = raw('int posix_spawnp(void *, const char *, void *, void *, const char **, const char **)');
+const processCalls = ({ call, orErrno }: Symbols) => {
+  const syscall = call('long syscall(long, long, long, long)');
+  const spawn = call('int posix_spawnp(void *, const char *, void *, void *, const char **, const char **)');
   const started = Buffer.alloc(4);
-  const prctl = bound('int prctl(int, unsigned long)');
-  const closeRange = bound('int close_range(uint32_t, uint32_t, int)');
-  const close = bound('int close(int)');
+  const prctl = call('int prctl(int, unsigned long)');
+  const closeRange = call('int close_range(uint32_t, uint32_t, int)');
+  const close = call('int close(int)');
+  const duplicate = call('int dup(int)');
   return {
-    close: close as SocketCalls['close'],
-    duplicate: bound('int dup(int)') as SocketCalls['duplicate'],
-    closeFrom: (low: number, high: number) => closeRange(low, high, 0),
+    close: (fd: number) => orErrno(close(fd)),
+    duplicate: (fd: number) => orErrno(duplicate(fd)),
+    closeFrom: (low: number, high: number) => orErrno(closeRange(low, high, 0)),
     takeDescriptor: (pid: number, fd: number) => {
-      const pidfd = syscall(SYS_PIDFD_OPEN, pid, 0, 0);
+      const pidfd = orErrno(syscall(SYS_PIDFD_OPEN, pid, 0, 0));
       if (pidfd < 0) return pidfd;
-      const taken = syscall(SYS_PIDFD_GETFD, pidfd, fd, 0);
+      const taken = orErrno(syscall(SYS_PIDFD_GETFD, pidfd, fd, 0));
       close(pidfd);
       return taken;
     },

@@ -1,7 +1,7 @@
 /* Opens and accepts so many pairs between two network namespaces, as the holders of a proof do: non-blocking, epoll, both
  * ends watched, the listener looked at every millisecond, never more than `window` ahead of the accepting side; what is
  * above the limit of a process is left to copies of it. Prints the seconds that it took.
- * Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER SERVER-IP PORT CLIENT-IP COUNT WINDOW */
+ * Usage: pairs NETNS-OF-CLIENT NETNS-OF-SERVER SERVER-IP PORT FIRST-CLIENT-IP CLIENTS COUNT WINDOW; clients follow each other */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,18 +90,26 @@ static void accept_all(int listener, int count) {
   }
 }
 
-static void open_one(int epoll, struct sockaddr_in *own, struct sockaddr_in *server, int index) {
+struct clients {
+  struct sockaddr_in own;
+  unsigned first;
+  int count;
+};
+
+static void open_one(int epoll, struct clients *clients, struct sockaddr_in *server, int index) {
+  struct sockaddr_in *own = &clients->own;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   int one = 1;
   if (fd < 0) fail("socket");
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  own->sin_port = htons(first_client_port + index);
+  own->sin_addr.s_addr = htonl(clients->first + index % clients->count);
+  own->sin_port = htons(first_client_port + index / clients->count);
   if (bind(fd, (struct sockaddr *)own, sizeof *own) != 0) fail("bind");
   if (connect(fd, (struct sockaddr *)server, sizeof *server) != 0 && errno != EINPROGRESS) fail("connect");
   watch(epoll, fd, EPOLLOUT | EPOLLONESHOT);
 }
 
-static void open_all(struct sockaddr_in own, struct sockaddr_in server, int count, int window) {
+static void open_all(struct clients *clients, struct sockaddr_in server, int count, int window) {
   int epoll = at_own_descriptor(epoll_create1(0), first_connection - 3);
   fill_gaps();
   int opened = 0, established = 0, parked = 0;
@@ -109,7 +117,7 @@ static void open_all(struct sockaddr_in own, struct sockaddr_in server, int coun
     int end = *accepted + window < count ? *accepted + window : count;
     if (end > parked + per_process - 256) end = parked + per_process - 256;
     int batch = opened + 256 < end ? opened + 256 : end;
-    for (; opened < batch; opened += 1) open_one(epoll, &own, &server, opened);
+    for (; opened < batch; opened += 1) open_one(epoll, clients, &server, opened);
     established += epoll_wait(epoll, events, events_per_wait, opened >= end ? 2 : 0);
     if (opened - parked < per_process - 256 || established < opened) continue;
     park();
@@ -118,8 +126,10 @@ static void open_all(struct sockaddr_in own, struct sockaddr_in server, int coun
 }
 
 int main(int argc, char **argv) {
-  if (argc != 8) return 2;
-  int count = atoi(argv[6]), window = atoi(argv[7]);
+  if (argc != 9) return 2;
+  int count = atoi(argv[7]), window = atoi(argv[8]);
+  struct clients clients = {.own = address(argv[5], 0), .count = atoi(argv[6])};
+  clients.first = ntohl(clients.own.sin_addr.s_addr);
   accepted = mmap(NULL, sizeof *accepted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   enter(argv[2]);
   int listener = at_own_descriptor(listen_at("0.0.0.0", atoi(argv[4])), first_connection - 1);
@@ -132,7 +142,7 @@ int main(int argc, char **argv) {
   struct timespec began, ended;
   enter(argv[1]);
   clock_gettime(CLOCK_MONOTONIC, &began);
-  open_all(address(argv[5], 0), address(argv[3], atoi(argv[4])), count, window);
+  open_all(&clients, address(argv[3], atoi(argv[4])), count, window);
   while (*accepted < count) usleep(100);
   clock_gettime(CLOCK_MONOTONIC, &ended);
   printf("%.6f\n", (ended.tv_sec - began.tv_sec) + (ended.tv_nsec - began.tv_nsec) / 1e9);
