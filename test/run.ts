@@ -1,19 +1,21 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureComponents } from './cluster/lab/build.ts';
+import { ensureRequirements, nodeRequirements, spreadRequirements } from './cluster/lab/debian.ts';
 import { type ComponentName, components } from './cluster/lab/components.ts';
 import { cacheDirectory } from './cluster/lab/environment.ts';
 import { ensureSpreadObject } from './cluster/lab/spread-object.ts';
 
 /**
- * `npm test [-- vitest's arguments]`: builds what the tests run against, once, then runs them all. The report stays in the
+ * `npm test [-- vitest's arguments]`: installs and builds what the tests run against, once, then runs them all. The report stays in the
  * cache for whoever counts.
  */
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
-const onProgress = (line: string): void => console.error(line);
-await ensureComponents(Object.keys(components) as readonly ComponentName[], { signal: stop.signal, onProgress });
+const progress = { signal: stop.signal, onProgress: (line: string): void => console.error(line) };
+await ensureRequirements([...nodeRequirements, ...spreadRequirements], progress);
+await ensureComponents(Object.keys(components) as readonly ComponentName[], progress);
 await ensureSpreadObject({ signal: stop.signal, onProgress });
 
 const report = join(cacheDirectory(), 'test-report.json');
