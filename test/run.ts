@@ -16,7 +16,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const progress = { signal: stop.signal, onProgress: (line: string): void => console.error(line) };
 await ensureRequirements([...nodeRequirements, ...spreadRequirements], progress);
 await ensureComponents(Object.keys(components) as readonly ComponentName[], progress);
-await ensureSpreadObject({ signal: stop.signal, onProgress });
+await ensureSpreadObject(progress);
 
 const report = join(cacheDirectory(), 'test-report.json');
 const runner = spawn(
