@@ -4,8 +4,8 @@ import { defineConfig } from 'vitest/config';
  * unit: no set-up beyond this machine's kernel; kernel: the planner against it, one experiment at a time; apiserver: a real
  * kube-apiserver each; cluster: one real node, one file at a time. `test/run.ts` builds what they need first.
  */
-/** Where daemons are watched a loaded machine may miss a moment once. Never for what is pure or random: it would hide a fault. */
-const watchingDaemons = { retry: 1 } as const;
+/** Where daemons or the kernel's timers are watched a loaded machine may miss a moment once. Never for what is pure or random: it would hide a fault. */
+const watching = { retry: 1 } as const;
 
 const project = (name: string, include: readonly string[], rest: object = {}) => ({
   test: { name, include: [...include], ...rest },
@@ -26,20 +26,21 @@ export default defineConfig({
         },
       ),
       project('kernel', ['test/kernel/**/*.test.ts'], {
+        ...watching,
         sequence: { groupOrder: 1 },
         testTimeout: 120_000,
         maxWorkers: 1,
         fileParallelism: false,
       }),
       project('apiserver', ['test/apiserver/**/*.test.ts'], {
-        ...watchingDaemons,
+        ...watching,
         sequence: { groupOrder: 2 },
         testTimeout: 60_000,
         hookTimeout: 120_000,
         maxWorkers: 1,
       }),
       project('cluster', ['test/cluster/**/*.test.ts'], {
-        ...watchingDaemons,
+        ...watching,
         sequence: { groupOrder: 3 },
         testTimeout: 300_000,
         hookTimeout: 900_000,
