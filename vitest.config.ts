@@ -4,7 +4,10 @@ import { defineConfig } from 'vitest/config';
  * unit: no set-up beyond this machine's kernel; kernel: the planner against it, one experiment at a time; apiserver: a real
  * kube-apiserver each; cluster: one real node, one file at a time. `test/run.ts` builds what they need first.
  */
-/** Where daemons or the kernel's timers are watched a loaded machine may miss a moment once. Never for what is pure or random: it would hide a fault. */
+/**
+ * Where daemons or the kernel's timers are watched a loaded machine may miss a moment once. Never for what is pure or random:
+ * it would hide a fault.
+ */
 const watching = { retry: 1 } as const;
 
 const project = (name: string, include: readonly string[], rest: object = {}) => ({
