@@ -123,16 +123,18 @@ async function createPods(namespace: string, signal: AbortSignal): Promise<reado
 }
 
 test('while every replica is exchanged at 50 creations a second, no call fails and every pod has its plan', async () => {
-  await withBudget('rolling');
+  // Another one where it is tried again.
+  const namespace = `rolling-${Date.now()}`;
+  await withBudget(namespace);
   const balancer = await startBalancer();
   const before = [await startReadyReplica(balancer), await startReadyReplica(balancer)];
   await callThrough(balancer);
   await until(
-    () => createPod(setting, { namespace: 'rolling', name: 'a', dryRun: true }).then(() => balancer.connections() > 0),
+    () => createPod(setting, { namespace, name: 'a', dryRun: true }).then(() => balancer.connections() > 0),
     true,
   );
   const ending = new AbortController();
-  const creating = createPods('rolling', ending.signal);
+  const creating = createPods(namespace, ending.signal);
 
   for (const old of before) {
     await wait(1000);
