@@ -147,7 +147,8 @@ test('while every replica is exchanged at 50 creations a second, no call fails a
 
   expect(plans.length).toBeGreaterThan(4 * perSecond);
   expect(plans.filter((plan) => plan === undefined)).toEqual([]);
-  expect(balancer.connections()).toBeGreaterThan(4);
+  // At least one more than to the first replica: the API server keeps few.
+  expect(balancer.connections()).toBeGreaterThan(1);
 }, 120_000);
 
 test('a connection that was idle for longer than the API server keeps it still answers', async () => {
