@@ -24,6 +24,11 @@ export interface Metrics {
   readonly gauge: <Label extends string>(
     metric: MetricDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
+  /** A gauge that is read when it is asked for. */
+  readonly observedGauge: <Label extends string>(
+    metric: MetricDefinition<Label>,
+    read: () => readonly { readonly labels: Labels<Label>; readonly value: number }[],
+  ) => void;
   readonly histogram: <Label extends string>(
     metric: HistogramDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
@@ -46,6 +51,12 @@ export function createMetrics(): Metrics {
     gauge: (metric) => {
       const gauge = new Gauge(configurationFor(metric, registry));
       return (labels, value) => gauge.set(boundedLabels(metric.labels, labels), value);
+    },
+    observedGauge: (metric, read) => {
+      const collect = function (this: Gauge): void {
+        for (const { labels, value } of read()) this.set(boundedLabels(metric.labels, labels), value);
+      };
+      new Gauge({ ...configurationFor(metric, registry), collect });
     },
     histogram: (metric) => {
       const histogram = new Histogram({ ...configurationFor(metric, registry), buckets: [...metric.buckets] });
