@@ -56,7 +56,7 @@ export function createMetrics(): Metrics {
       const collect = function (this: Gauge): void {
         for (const { labels, value } of read()) this.set(boundedLabels(metric.labels, labels), value);
       };
-      new Gauge({ ...configurationFor(metric, registry), collect });
+      registry.registerMetric(new Gauge({ ...configurationFor(metric, registry), registers: [], collect }));
     },
     histogram: (metric) => {
       const histogram = new Histogram({ ...configurationFor(metric, registry), buckets: [...metric.buckets] });
