@@ -1,0 +1,73 @@
+import { sleep } from '../../../src/kube/deadline.ts';
+import type { CannedAnswer } from '../../kube/fault-proxy.ts';
+import { type Fault, secondsText } from './fault.ts';
+
+/** What happens between list-and-watches and the server. Only the soak's own caches are behind the proxy. */
+
+const status = (code: number, reason: string): string =>
+  JSON.stringify({ kind: 'Status', apiVersion: 'v1', code, reason, message: reason });
+
+const answers: readonly CannedAnswer[] = [
+  { status: 410, body: status(410, 'Expired') },
+  { status: 429, headers: { 'retry-after': '1' }, body: status(429, 'TooManyRequests') },
+  { status: 500, body: status(500, 'InternalError') },
+  { status: 503, headers: { 'retry-after': '1' }, body: 'no healthy upstream' },
+];
+
+const answered = (answer: CannedAnswer): Fault => ({
+  kind: `streams: ${answer.status} by HTTP`,
+  stopsTheClock: false,
+  inflict: async ({ proxy }) => {
+    for (let each = 0; each < 3; each += 1) proxy.answerNext(/watch=true/, answer);
+    proxy.cut();
+    return '';
+  },
+});
+
+const inStream: readonly (readonly [string, string])[] = [
+  ['410', `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } })}\n`],
+  ['500', `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 500, message: 'etcd is away' } })}\n`],
+  ['garbage', '}{ no event\n'],
+  ['half an event', '{"type":"MODIFIED","object":{"metad'],
+];
+
+const injected = ([name, text]: readonly [string, string]): Fault => ({
+  kind: `streams: ${name} inside`,
+  stopsTheClock: false,
+  inflict: async ({ proxy }) => {
+    proxy.inject(text);
+    return '';
+  },
+});
+
+const cut: Fault = {
+  kind: 'streams: cut',
+  stopsTheClock: false,
+  inflict: async ({ proxy }) => {
+    proxy.cut();
+    return '';
+  },
+};
+
+const silent: Fault = {
+  kind: 'streams: silent',
+  stopsTheClock: false,
+  inflict: async ({ proxy }) => {
+    proxy.stall();
+    return '';
+  },
+};
+
+const down: Fault = {
+  kind: 'streams: no server',
+  stopsTheClock: false,
+  inflict: async ({ proxy, signal }, random) => {
+    const downMs = random.between(500, 5000);
+    proxy.setDown(true);
+    await sleep(downMs, signal);
+    proxy.setDown(false);
+    return `for ${secondsText(downMs)}`;
+  },
+};
+
+export const streamFaults: readonly Fault[] = [...answers.map(answered), ...inStream.map(injected), cut, silent, down];

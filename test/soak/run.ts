@@ -1,0 +1,119 @@
+import { createKubeClient } from '../../src/kube/client.ts';
+import { sleep } from '../../src/kube/deadline.ts';
+import { readKubeConfig } from '../../src/kube/kube-config.ts';
+import { installOperator } from '../cluster/install-operator.ts';
+import { type Cluster, clusterUp } from '../cluster/lab/cluster.ts';
+import { clusterDown } from '../cluster/lab/cluster-down.ts';
+import { ensureRequirements } from '../cluster/lab/debian.ts';
+import { startFaultProxy } from '../kube/fault-proxy.ts';
+import { followThroughProxy, type SoakCaches } from './caches.ts';
+import { inflictFaults } from './faults/inflict.ts';
+import { createJournal } from './journal.ts';
+import { makeGround, runLoad } from './load.ts';
+import { followPodStarts, type PodStarts } from './pod-starts.ts';
+import { countRequests, type Requests } from './requests.ts';
+import { createSamples, type Samples } from './samples.ts';
+import { judge } from './judge.ts';
+import type { Soak } from './soak-setting.ts';
+import { createStandstill } from './standstill.ts';
+
+/** A cluster of one real node with the operator, load and faults for some minutes, and the verdict. */
+
+export interface SoakOptions {
+  readonly minutes: number;
+  readonly seed: number;
+  /** The cluster's; it is removed in any case. */
+  readonly dir: string;
+  readonly print: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** All that was seen of it. */
+export interface SoakRun {
+  readonly minutes: number;
+  readonly soak: Soak;
+  readonly caches: SoakCaches;
+  readonly starts: PodStarts;
+  readonly samples: Samples;
+  readonly requests: Requests;
+  /** Of the planned pods that ran at the end, by what their node said. */
+  readonly reasons: ReadonlyMap<string, number>;
+}
+
+export const runSoak = async (options: SoakOptions): Promise<SoakRun> => {
+  const { dir, print, signal } = options;
+  const progress = { signal, onProgress: print };
+  try {
+    await ensureRequirements([{ needs: 'bpftool', debianPackage: 'bpftool' }], progress);
+    const cluster = await clusterUp({ dir, ...progress });
+    await installOperator(cluster, { by: 'Chart', spread: 'root' }, progress);
+    return await soakOn(cluster, options);
+  } finally {
+    await clusterDown({ dir, signal: AbortSignal.timeout(120_000), onProgress: print });
+  }
+};
+
+const soakOn = async (cluster: Cluster, options: SoakOptions): Promise<SoakRun> => {
+  const { seed, print } = options;
+  const life = new AbortController();
+  const client = createKubeClient(readKubeConfig(cluster.kubeconfig));
+  const proxy = await startFaultProxy(cluster.kubeconfig);
+  const nowMs = (): number => performance.now();
+  const signal = AbortSignal.any([options.signal, life.signal]);
+  const journal = createJournal(nowMs, print);
+  const soak: Soak = { seed, cluster, client, proxy, journal, standstill: createStandstill(nowMs), nowMs, signal };
+  try {
+    return await loadAndJudge(soak, options.minutes);
+  } finally {
+    life.abort();
+    await proxy.close();
+    await client.close();
+  }
+};
+
+const loadAndJudge = async (soak: Soak, minutes: number): Promise<SoakRun> => {
+  await makeGround(soak);
+  const caches = followThroughProxy(soak);
+  const [starts, samples, requests] = [followPodStarts(soak), createSamples(soak), countRequests(soak)];
+  await Promise.all([caches.synced, starts.synced]);
+  const seen = { minutes, soak, caches, starts, samples, requests };
+  const before = await samples.now();
+  await underLoad(seen);
+  const reasons = await judge(seen, before);
+  soak.signal.throwIfAborted();
+  return { ...seen, reasons };
+};
+
+/** From this minute on nothing of ours is killed, so that it lives long enough to show a leak. */
+const spareAfterMinutes = 30;
+
+const underLoad = async ({ minutes, soak, starts, samples, requests }: Omit<SoakRun, 'reasons'>): Promise<void> => {
+  const over = new AbortController();
+  const signal = AbortSignal.any([soak.signal, over.signal]);
+  const spareAtMs = soak.nowMs() + spareAfterMinutes * 60_000;
+  const parts = [
+    runLoad({ soak, starts, mayRefuseBudgets: () => mayRefuseBudgets(soak), signal }),
+    inflictFaults(soak, { signal, sparesOurs: () => soak.nowMs() > spareAtMs }),
+    judgeStarts(starts, signal),
+    samples.run(signal),
+    requests.run(signal),
+  ];
+  await sleep(minutes * 60_000, signal);
+  over.abort();
+  await Promise.all(parts);
+};
+
+const judgeStarts = async (starts: PodStarts, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    starts.judge();
+    await sleep(1000, signal);
+  }
+};
+
+/** How long the webhook may need after a fault: it looks after caBundle and certificate once a minute. */
+const repairMs = 120_000;
+
+const mayRefuseBudgets = ({ journal, nowMs }: Soak): boolean => {
+  const concerning = journal.faults.filter(({ kind }) => !kind.startsWith('streams'));
+  return concerning.some(({ endedAtMs }) => endedAtMs === undefined || nowMs() - endedAtMs < repairMs);
+};
