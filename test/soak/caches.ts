@@ -1,5 +1,4 @@
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
-import { isKubeError } from '../../src/kube/kube-error.ts';
 import { startListWatch, type WatchCache, type WatchReport } from '../../src/kube/list-watch.ts';
 import { objectDigest } from '../../src/kube/object-digest.ts';
 import {
@@ -126,5 +125,3 @@ const howDiffers = (server: Contents, cache: Contents, key: string): string => {
   if (!server.objects.has(key)) return 'is only in the cache';
   return 'differs';
 };
-
-export const isServerAway = (error: unknown): boolean => isKubeError(error, 'Network', 'Timeout', 'Unavailable');

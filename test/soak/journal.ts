@@ -41,6 +41,7 @@ export interface Journal {
   readonly fault: (kind: string) => (detail: string) => void;
   readonly count: (what: string) => void;
   readonly violation: (rule: Rule, message: string) => void;
+  readonly say: (line: string) => void;
   /** "3:07": minutes and seconds since the start. */
   readonly at: (ms: number) => string;
 }
@@ -58,6 +59,7 @@ export const createJournal = (nowMs: () => number, print: (line: string) => void
     violations,
     counts,
     at,
+    say,
     count: (what) => counts.set(what, (counts.get(what) ?? 0) + 1),
     fault: (kind) => {
       const index = faults.push({ kind, detail: '', atMs: nowMs(), endedAtMs: undefined }) - 1;

@@ -63,24 +63,32 @@ const notRunning = ({ starts }: Seen): readonly string[] =>
     .filter(({ startMs }) => startMs === undefined)
     .map(({ namespace, name }) => `${namespace}/${name} does not run`);
 
-/** All at once in one look, so that what is right again may not be wrong for another reason. */
+interface Found {
+  readonly rule: Rule;
+  readonly fault: string;
+}
+
+/** All in one look, so that what is right again may not be wrong for another reason. */
+const lookOnce = async (checks: readonly (readonly [Rule, Check])[]): Promise<readonly Found[]> => {
+  const found = await Promise.all(
+    checks.map(async ([rule, check]) => (await faultsOf(check)).map((fault) => ({ rule, fault }))),
+  );
+  return found.flat();
+};
+
 const settled = async (seen: Seen): Promise<void> => {
-  const { soak } = seen;
-  const { journal, signal, nowMs } = soak;
-  await clusterIsBack(soak);
-  await operatorIsBack(soak);
-  const untilMs = nowMs() + settlingMs;
-  const checks = checksOf(seen);
-  for (;;) {
-    const found = await Promise.all(checks.map(([, check]) => faultsOf(check)));
-    if (found.every((faults) => faults.length === 0) || signal.aborted) return;
-    if (nowMs() > untilMs) {
-      for (const [index, faults] of found.entries())
-        for (const fault of faults) journal.violation(checks[index]?.[0] ?? 'the soak itself', fault);
-      return;
-    }
+  const { journal, signal, nowMs } = seen.soak;
+  await clusterIsBack(seen.soak);
+  await operatorIsBack(seen.soak);
+  const [startMs, checks] = [nowMs(), checksOf(seen)];
+  let found = await lookOnce(checks);
+  while (found.length > 0 && nowMs() - startMs < settlingMs && !signal.aborted) {
     await sleep(1000, signal);
+    found = await lookOnce(checks);
   }
+  if (signal.aborted) return;
+  journal.say(`settled in ${Math.round((nowMs() - startMs) / 1000)} s`);
+  for (const { rule, fault } of found) journal.violation(rule, fault);
 };
 
 const restartFaults = ({ soak, starts }: Seen): Promise<readonly string[]> => {
@@ -94,15 +102,16 @@ const restartFaults = ({ soak, starts }: Seen): Promise<readonly string[]> => {
 /** Of a process at rest: what it had when nothing was planned yet, and some. */
 const furtherDescriptors = 16;
 
+const mostDescriptors = (samples: readonly Sample[], part: Sample['part']): number =>
+  Math.max(
+    0,
+    ...samples.filter((sample) => sample.part === part).map(({ values }) => values.get('process_open_fds') ?? 0),
+  );
+
 const descriptorFaults = async ({ samples }: Seen, before: readonly Sample[]): Promise<readonly string[]> => {
-  const most = (list: readonly Sample[], part: Sample['part']): number =>
-    Math.max(
-      0,
-      ...list.filter((sample) => sample.part === part).map(({ values }) => values.get('process_open_fds') ?? 0),
-    );
   const after = await samples.now();
   return (['operator', 'agent'] as const).flatMap((part) => {
-    const [had, has] = [most(before, part), most(after, part)];
+    const [had, has] = [mostDescriptors(before, part), mostDescriptors(after, part)];
     return has <= had + furtherDescriptors ? [] : [`descriptors of the ${part}: ${has}, before the load ${had}`];
   });
 };

@@ -1,5 +1,3 @@
-import { createKubeClient } from '../../src/kube/client.ts';
-import { readKubeConfig } from '../../src/kube/kube-config.ts';
 import { startListWatch } from '../../src/kube/list-watch.ts';
 import { type Pod, pods } from '../../src/kube/resources.ts';
 import type { PodName } from './objects.ts';
@@ -61,7 +59,7 @@ const projectSeen = ({ metadata, status }: Pod): SeenPod => {
 };
 
 export const followPodStarts = (soak: Soak): PodStarts => {
-  const { journal, standstill, nowMs, signal, cluster } = soak;
+  const { client, journal, standstill, nowMs, signal } = soak;
   const starts = new Map<string, PodStart>();
   const gone = new Set<string>();
   const restarts = new Map<string, { readonly namespace: string; readonly count: number }>();
@@ -77,7 +75,7 @@ export const followPodStarts = (soak: Soak): PodStarts => {
     starts.set(key, { ...start, startMs: standstill.elapsedMs(start.createdAtMs, nowMs()) });
   };
   const cache = startListWatch<Pod, SeenPod>({
-    client: createKubeClient(readKubeConfig(cluster.kubeconfig)),
+    client,
     resource: pods,
     project: projectSeen,
     handlers: { upserted: seen },

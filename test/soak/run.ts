@@ -53,12 +53,14 @@ export const runSoak = async (options: SoakOptions): Promise<SoakRun> => {
   }
 };
 
+const sinceProcessStartMs = (): number => performance.now();
+
 const soakOn = async (cluster: Cluster, options: SoakOptions): Promise<SoakRun> => {
   const { seed, print } = options;
+  const nowMs = sinceProcessStartMs;
   const life = new AbortController();
   const client = createKubeClient(readKubeConfig(cluster.kubeconfig));
   const proxy = await startFaultProxy(cluster.kubeconfig);
-  const nowMs = (): number => performance.now();
   const signal = AbortSignal.any([options.signal, life.signal]);
   const journal = createJournal(nowMs, print);
   const soak: Soak = { seed, cluster, client, proxy, journal, standstill: createStandstill(nowMs), nowMs, signal };
