@@ -19,17 +19,24 @@ export interface Inflicting {
 /** Resolves when the signal has fired and the last fault is undone. */
 export const inflictFaults = async (soak: Soak, inflicting: Inflicting): Promise<void> => {
   await Promise.all([
-    row(soak, { name: 'parts', faults: [...daemonFaults, ...containerFaults, ...objectFaults], ...inflicting }),
-    row(soak, { name: 'streams', faults: streamFaults, ...inflicting }),
+    row(soak, {
+      name: 'parts',
+      faults: [...daemonFaults, ...containerFaults, ...objectFaults],
+      recovered: () => operatorIsBack(soak),
+      ...inflicting,
+    }),
+    row(soak, { name: 'streams', faults: streamFaults, recovered: () => Promise.resolve(), ...inflicting }),
   ]);
 };
 
 interface Row extends Inflicting {
   readonly name: string;
   readonly faults: readonly Fault[];
+  /** Before the next one; throws when it is not. */
+  readonly recovered: () => Promise<unknown>;
 }
 
-const row = async (soak: Soak, { name, faults, sparesOurs, signal }: Row): Promise<void> => {
+const row = async (soak: Soak, { name, faults, recovered, sparesOurs, signal }: Row): Promise<void> => {
   const random = randomOf(soak.seed, name);
   let next: readonly Fault[] = [];
   while (!signal.aborted) {
@@ -38,12 +45,17 @@ const row = async (soak: Soak, { name, faults, sparesOurs, signal }: Row): Promi
     if (next.length === 0) next = random.shuffled(faults);
     const [fault, ...rest] = next;
     next = rest;
-    if (fault !== undefined && !(fault.endsOurs === true && sparesOurs())) await inflictOne(soak, fault, random);
+    if (fault !== undefined && !(fault.endsOurs === true && sparesOurs()))
+      await inflictOne(soak, fault, { random, recovered });
   }
 };
 
 /** A fault that found nothing to break is told, and no harm. */
-const inflictOne = async (soak: Soak, fault: Fault, random: Random): Promise<void> => {
+const inflictOne = async (
+  soak: Soak,
+  fault: Fault,
+  { random, recovered }: Pick<Row, 'recovered'> & { readonly random: Random },
+): Promise<void> => {
   const { journal, standstill } = soak;
   const runs = fault.stopsTheClock ? standstill.begin() : () => undefined;
   const ended = journal.fault(fault.kind);
@@ -56,7 +68,7 @@ const inflictOne = async (soak: Soak, fault: Fault, random: Random): Promise<voi
   try {
     if (fault.stopsTheClock) await clusterIsBack(soak);
     runs();
-    await operatorIsBack(soak);
+    await recovered();
   } catch (error) {
     if (!soak.signal.aborted) journal.violation('part did not recover', `after ${fault.kind}: ${String(error)}`);
   } finally {
