@@ -1,3 +1,6 @@
+import { cp, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { sleep } from '../../src/kube/deadline.ts';
 import { readKubeConfig } from '../../src/kube/kube-config.ts';
@@ -5,6 +8,7 @@ import { installOperator } from '../cluster/install-operator.ts';
 import { type Cluster, clusterUp } from '../cluster/lab/cluster.ts';
 import { clusterDown } from '../cluster/lab/cluster-down.ts';
 import { ensureRequirements } from '../cluster/lab/debian.ts';
+import { nodeFolder } from '../cluster/lab/node-mounts.ts';
 import { startFaultProxy } from '../kube/fault-proxy.ts';
 import { followThroughProxy, type SoakCaches } from './caches.ts';
 import { inflictFaults } from './faults/inflict.ts';
@@ -47,10 +51,20 @@ export const runSoak = async (options: SoakOptions): Promise<SoakRun> => {
     await ensureRequirements([{ needs: 'bpftool', debianPackage: 'bpftool' }], progress);
     const cluster = await clusterUp({ dir, ...progress });
     await installOperator(cluster, { by: 'Chart', spread: 'root' }, progress);
-    return await soakOn(cluster, options);
+    const run = await soakOn(cluster, options);
+    if (run.soak.journal.violations.length > 0) await keepLogs(cluster, options);
+    return run;
   } finally {
     await clusterDown({ dir, signal: AbortSignal.timeout(120_000), onProgress: print });
   }
+};
+
+/** Of the cluster's parts and of the pods that are still there, for whoever looks for the cause. */
+const keepLogs = async ({ dir }: Cluster, { seed, print }: SoakOptions): Promise<void> => {
+  const kept = await mkdtemp(join(tmpdir(), `soak-seed-${seed}-logs-`));
+  await cp(join(dir, 'logs'), join(kept, 'parts'), { recursive: true });
+  await cp(nodeFolder(dir, '/var/log/pods'), join(kept, 'pods'), { recursive: true });
+  print(`the logs are kept in ${kept}`);
 };
 
 const sinceProcessStartMs = (): number => performance.now();
