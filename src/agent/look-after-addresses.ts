@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-
 import {
   AddressError,
   type AddressProvider,
@@ -11,6 +9,7 @@ import { putOn } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { PlannedPod, PlannedPods } from './planned-pods.ts';
+import { hasEnded, hasNetwork } from './sandbox.ts';
 import { type AddressOutcome, furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
 
 /**
@@ -33,7 +32,7 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
   const alive = new Set(
     pods
       .all()
-      .filter(hasNetwork)
+      .filter((pod) => hasNetwork(pod, host.procRoot))
       .map(({ sandboxId }) => sandboxId),
   );
   const failures: unknown[] = [];
@@ -53,10 +52,16 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
 /** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */
 export async function verifyAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
   // A pod without a container may be about to get its addresses.
-  const concerned = pods.all().filter((pod) => furtherAddressesOf(pod) > 0 && pod.containers.size > 0);
+  const isConcerned = (pod: PlannedPod): boolean =>
+    furtherAddressesOf(pod) > 0 && pod.containers.size > 0 && !hasEnded(pod, host.procRoot);
+  const concerned = pods.all().filter(isConcerned);
   for (const [provider, ofProvider] of Map.groupBy(concerned, (pod) => providerFor(pod, host))) {
     // Read each time: what the network keeps also tells what an earlier agent leased.
-    const seen = await readHeld(provider, ofProvider.flatMap(sandboxRef), signal);
+    const seen = await readHeld(
+      provider,
+      ofProvider.flatMap((pod) => sandboxRef(pod, host.procRoot)),
+      signal,
+    );
     for (const pod of ofProvider) {
       const addresses = await lookAt(pod, seen, { host, signal });
       pods.update(pod.sandboxId, (now) => (now.addresses === pod.addresses ? { ...now, addresses } : now));
@@ -64,8 +69,10 @@ export async function verifyAddresses(pods: PlannedPods, host: Host, signal: Abo
   }
 }
 
-const sandboxRef = (pod: PlannedPod): readonly PodSandboxRef[] =>
-  pod.netnsPath === undefined || !hasNetwork(pod) ? [] : [{ sandboxId: pod.sandboxId, netnsPath: pod.netnsPath }];
+const sandboxRef = (pod: PlannedPod, procRoot: string): readonly PodSandboxRef[] =>
+  pod.netnsPath === undefined || !hasNetwork(pod, procRoot)
+    ? []
+    : [{ sandboxId: pod.sandboxId, netnsPath: pod.netnsPath }];
 
 interface Seen {
   readonly held: readonly Leases[];
@@ -81,8 +88,6 @@ async function readHeld(provider: AddressProvider, of: readonly PodSandboxRef[],
     throw fault;
   }
 }
-
-const hasNetwork = ({ netnsPath }: PlannedPod): boolean => netnsPath !== undefined && existsSync(netnsPath);
 
 async function lookAt(
   pod: PlannedPod,

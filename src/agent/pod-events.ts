@@ -5,7 +5,7 @@ import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
 import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
-import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
+import { readNetnsOwner, readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
 import { noAddresses, sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
@@ -119,9 +119,10 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
+  const netns = { netnsPath, netnsOwner: readNetnsOwner(netnsPath, host.procRoot) };
   const cgroupParent = sandbox.linux?.cgroupParent ?? '';
   const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
-  pods.put({ ...identity, plan, netnsPath, cgroupParent, sandboxNofile, ...nothing });
+  pods.put({ ...identity, plan, ...netns, cgroupParent, sandboxNofile, ...nothing });
   return pods.get(sandboxId);
 }
 

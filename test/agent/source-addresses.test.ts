@@ -15,6 +15,7 @@ import {
 import { startShell, until } from '../linux/child-program.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
+import { startInPod } from './pod-program.ts';
 import { containerOf, type NodeSetting, setNode, signedPod } from './node-setting.ts';
 
 /** A pod of a real network, its real IPAM plugin, and the agent between them. */
@@ -204,7 +205,7 @@ describe('an agent that was away', () => {
     await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
     old(network);
     using node = await nodeOn(network);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     const pod = signedPod(node, netns, further(2));
     await using stage = await Stage.set();
     const runtime = await stage.startRuntime();
@@ -257,7 +258,7 @@ describe('an agent that was away', () => {
     using netns = makeNetworkNamespace();
     using node = await nodeOn(network);
     network.join('sandbox-1', netns);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, further(4));
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });

@@ -14,7 +14,7 @@ import type { KubeObject, Resource } from '../../src/kube/resources.ts';
 import { readNofile } from '../../src/linux/rlimits.ts';
 import { podIn, sysctlIn } from '../agent/node-setting.ts';
 import { makeSigner, sectionOf, type Signer } from '../agent/plans.ts';
-import { startShell } from '../linux/child-program.ts';
+import { startInPod } from '../agent/pod-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { buildRuntime, Runtime } from '../nri/runtime.ts';
 import { call, useKubeSetting } from './kube-setting.ts';
@@ -101,7 +101,7 @@ const resourceVersion = async (): Promise<string | undefined> =>
 
 test('a pod is set up, seen and published; the last word of an agent is that it is gone', async () => {
   using netns = makeNetworkNamespace();
-  await using main = await startShell('ulimit -Sn 1024');
+  await using main = await startInPod('ulimit -Sn 1024');
   const agent = await startAgent(setting.server.kubeconfig);
   const runtime = await startRuntime(agent);
   const nrOpen = Number(await readFile('/proc/sys/fs/nr_open', 'utf8'));
@@ -114,7 +114,7 @@ test('a pod is set up, seen and published; the last word of an agent is that it 
   const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
   await runtime.call('RunPodSandbox', { pod });
   expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('5499');
-  const created = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway' };
+  const created = { id: 'container-gateway', podSandboxId: 'sandbox-1', name: 'gateway' };
   const { adjust } = await runtime.call('CreateContainer', { pod, container: created });
   expect(adjust).toMatchObject({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: '8039' }] });
   // No runtime here that would set it: what is missing is raised after the start.
@@ -174,9 +174,9 @@ test('a runtime that goes and comes back is found again', async () => {
 
 test('a pod that was late is late for ever, also for the next agent', async () => {
   using netns = makeNetworkNamespace();
-  await using main = await startShell('ulimit -Sn 1024');
+  await using main = await startInPod('ulimit -Sn 1024');
   const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
-  const container = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway', pid: main.pid };
+  const container = { id: 'container-gateway', podSandboxId: 'sandbox-1', name: 'gateway', pid: main.pid };
   const start = async (): Promise<AgentProcess> => {
     const agent = await startAgent(setting.server.kubeconfig);
     const runtime = await startRuntime(agent);
