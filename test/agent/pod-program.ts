@@ -12,9 +12,9 @@ let made = 0;
  * A shell as a first process of the pod that `podIn` describes, and of the container that `containerOf` does: in a cgroup
  * that bears their ids, as runtimes make them.
  */
-export async function startInPod(setUp: string): Promise<ChildProgram> {
+export async function startInPod(setUp: string, ids = [sandboxId, containerId]): Promise<ChildProgram> {
   made += 1;
-  const cgroup = `${ownCgroup2() ?? ''}/connbudget-${process.pid}-${made}-${sandboxId}-${containerId}`;
+  const cgroup = `${ownCgroup2() ?? ''}/connbudget-${process.pid}-${made}-${ids.join('-')}`;
   mkdirSync(cgroup);
   const program = await startShell(`echo $$ > ${cgroup}/cgroup.procs; ${setUp}`);
   const end = async (): Promise<void> => {
