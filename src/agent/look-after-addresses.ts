@@ -10,7 +10,13 @@ import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { PlannedPod, PlannedPods } from './planned-pods.ts';
 import { hasEnded, hasNetwork } from './sandbox.ts';
-import { type AddressOutcome, furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
+import {
+  type AddressOutcome,
+  furtherAddressesOf,
+  onNodeNetwork,
+  providerFor,
+  sourceAddressesOf,
+} from './source-addresses.ts';
 
 /**
  * A sandbox that is being made is in nobody's list yet: leases of one that is not known are lost only when they are older.
@@ -52,9 +58,29 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
 /** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */
 export async function verifyAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
   // A pod without a container may be about to get its addresses.
-  const isConcerned = (pod: PlannedPod): boolean =>
-    furtherAddressesOf(pod) > 0 && pod.containers.size > 0 && !hasEnded(pod, host.procRoot);
-  const concerned = pods.all().filter(isConcerned);
+  await lookAtAll({ pods, host, signal }, ({ containers }) => containers.size > 0);
+}
+
+/**
+ * The same for pods whose sandbox an agent before this one has prepared: their containers are still to come, and are told.
+ */
+export async function recallAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
+  const isToCome = ({ containers, addresses }: PlannedPod): boolean => containers.size === 0 && !addresses.isChecked;
+  await lookAtAll({ pods, host, signal }, isToCome);
+  for (const pod of pods.all().filter((known) => known.containers.size === 0 && known.addresses.leases !== undefined))
+    host.addressFiles.write(pod.sandboxId, sourceAddressesOf(pod));
+}
+
+interface Round {
+  readonly pods: PlannedPods;
+  readonly host: Host;
+  readonly signal: AbortSignal;
+}
+
+async function lookAtAll({ pods, host, signal }: Round, isMeant: (pod: PlannedPod) => boolean): Promise<void> {
+  const concerned = pods
+    .all()
+    .filter((pod) => furtherAddressesOf(pod) > 0 && isMeant(pod) && !hasEnded(pod, host.procRoot));
   for (const [provider, ofProvider] of Map.groupBy(concerned, (pod) => providerFor(pod, host))) {
     // Read each time: what the network keeps also tells what an earlier agent leased.
     const seen = await readHeld(
@@ -102,7 +128,8 @@ async function lookAt(
   }
   try {
     const added = await putOn(leases, host, { netnsPath, signal });
-    return { isChecked: true, isLate: before.isLate || added.length > 0, findings: [], leases };
+    const isLate = before.isLate || (added.length > 0 && pod.containers.size > 0);
+    return { isChecked: true, isLate, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
     return { ...before, isChecked: true, findings: [addressFinding(wanted, error.message)], leases };

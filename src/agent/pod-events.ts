@@ -5,6 +5,7 @@ import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
 import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
+import { recallAddresses } from './look-after-addresses.ts';
 import { readNetnsOwner, readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
 import { noAddresses, sourceAddressesOf } from './source-addresses.ts';
@@ -33,8 +34,9 @@ export interface PodEventOptions {
 export function podEvents(options: PodEventOptions): PluginHandlers {
   const { pods, verifier, inBackground } = options;
   return {
-    synchronize: (sandboxes, containers) => {
+    synchronize: async (sandboxes, containers, until) => {
       adopt(options, sandboxes, containers);
+      await recallAddresses(pods, options.host, until).catch(options.onError);
       inBackground(async (signal) => {
         await verifier.verifyAll(signal);
         options.onAdopted();
