@@ -29,7 +29,7 @@ export async function answer<T>(
   handle: (signal: AbortSignal) => T | Promise<T>,
 ): Promise<T | undefined> {
   const { context, onError, refusable } = question;
-  await turn();
+  await socketReadOn();
   using deadline = new Deadline(context.signal, (context.timeoutMs ?? defaultRequestTimeoutMs) * answerWithinShare);
   try {
     deadline.signal.throwIfAborted();
@@ -41,6 +41,12 @@ export async function answer<T>(
     onError(handlerError(question, deadline.signal, error));
     return undefined;
   }
+}
+
+/** A turn of the event loop reads what is there of a socket, the next one that it has ended (libuv, partial reads). */
+async function socketReadOn(): Promise<void> {
+  await turn();
+  await turn();
 }
 
 function handlerError({ handler, context }: Question, deadline: AbortSignal, cause: unknown): NriError {

@@ -241,7 +241,9 @@ describe('an agent that was away', () => {
     const file = join(node.addressFolder, 'sandbox-1', 'source-addresses');
     expect(readFileSync(file, 'utf8')).toBe(`${value.replaceAll(',', '\n')}\n`);
     await node.settled();
-    expect(node.status().pods).toMatchObject([{ sourceAddresses: { length: 3 }, message: expect.stringMatching(/^not seen yet/) }]);
+    expect(node.status().pods).toMatchObject([
+      { sourceAddresses: { length: 3 }, message: expect.stringMatching(/^not seen yet/) },
+    ]);
   });
 
   test('gives back the leases of the pods that ended meanwhile, with their files', async () => {
