@@ -4,11 +4,18 @@ import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_
 import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
-import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
 import { recallAddresses } from './look-after-addresses.ts';
+import {
+  noAddresses,
+  type PlannedContainer,
+  type PlannedPod,
+  type PlannedPods,
+  unchecked,
+  withContainer,
+} from './planned-pods.ts';
 import { readNetnsOwner, readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
-import { noAddresses, sourceAddressesOf } from './source-addresses.ts';
+import { sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
 import type { Judge, JudgedPlan } from './verify-signature.ts';
 
