@@ -122,18 +122,20 @@ const addressVerdict = (states: readonly PodState[]): Verdict | undefined => {
 const seenShare = (seen: number, all: number): string =>
   `${seen} of ${all} running pods ${agreeing(seen, 'was', 'were')} seen with the plan`;
 
+const unattendedNodes = (states: readonly PodState[]): string => {
+  const nodes = [...new Set(states.map(({ nodeName = '' }) => nodeName))];
+  const [told] = states.filter(({ agentObstacle = '' }) => agentObstacle !== '');
+  const why = told === undefined ? '' : ` The agent of ${told.nodeName ?? ''} says: ${told.agentObstacle ?? ''}.`;
+  return `no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.${why}`;
+};
+
 const unverifiedVerdict = (states: readonly PodState[], now: Date): Verdict | undefined => {
   const unverified = states.filter(({ isVerified }) => !isVerified);
   if (unverified.length === 0) return undefined;
   const share = seenShare(states.length - unverified.length, states.length);
   const unattended = unverified.filter(({ hasAgent }) => !hasAgent);
   if (unattended.length > 0) {
-    const nodes = [...new Set(unattended.map(({ nodeName = '' }) => nodeName))];
-    return {
-      status: 'False',
-      reason: 'AgentAbsent',
-      message: `${share}; no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.`,
-    };
+    return { status: 'False', reason: 'AgentAbsent', message: `${share}; ${unattendedNodes(unattended)}` };
   }
   const overdue = unverified.filter((state) => !isStarting(state, now));
   if (overdue.length > 0)

@@ -111,5 +111,6 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
     carried: pod.carried,
     report: node?.pods.find(({ uid }) => uid === pod.uid),
     hasAgent: node?.agent?.connected === true,
+    agentObstacle: node?.agent?.message,
   };
 };

@@ -43,6 +43,8 @@ export interface MatchingPod {
   /** What the agent of its node says of it. */
   readonly report: PodReport | undefined;
   readonly hasAgent: boolean;
+  /** Why not, where there is an agent that says so. */
+  readonly agentObstacle?: string | undefined;
 }
 
 /** Another budget that selects some of the same pods. */

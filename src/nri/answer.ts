@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Deadline, rejectedBy } from '../ttrpc/deadline.ts';
 import { StatusError, statusCodes } from '../ttrpc/error.ts';
 import type { CallContext } from '../ttrpc/server.ts';
@@ -19,14 +20,19 @@ export interface Question {
   readonly onError: ReportError;
 }
 
-/** Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails or takes too long. */
+/**
+ * Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails or takes too long. Not at once:
+ * of a process that was stopped the runtime has gone on without it, and the end of the connection is the next to be read.
+ */
 export async function answer<T>(
   question: Question,
   handle: (signal: AbortSignal) => T | Promise<T>,
 ): Promise<T | undefined> {
   const { context, onError, refusable } = question;
+  await socketReadOn();
   using deadline = new Deadline(context.signal, (context.timeoutMs ?? defaultRequestTimeoutMs) * answerWithinShare);
   try {
+    deadline.signal.throwIfAborted();
     return await Promise.race([handle(deadline.signal), rejectedBy(deadline.signal)]);
   } catch (error) {
     if (refusable && error instanceof RefuseCreation) {
@@ -35,6 +41,12 @@ export async function answer<T>(
     onError(handlerError(question, deadline.signal, error));
     return undefined;
   }
+}
+
+/** A turn of the event loop reads what is there of a socket, the next one that it has ended (libuv, partial reads). */
+async function socketReadOn(): Promise<void> {
+  await turn();
+  await turn();
 }
 
 function handlerError({ handler, context }: Question, deadline: AbortSignal, cause: unknown): NriError {

@@ -3,10 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { ContainerSchema, ContainerState, PodSandboxSchema } from '../../src/nri/gen/nri_pb.ts';
 import { readProcess } from '../../src/linux/proc.ts';
 import { readNofile, setNofile } from '../../src/linux/rlimits.ts';
-import { startShell } from '../linux/child-program.ts';
+import { runModule } from '../linux/child-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { sectionOf } from './plans.ts';
+import { startInPod } from './pod-program.ts';
 import { containerOf, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
 
 const ofDefaultLimits = 'ulimit -Sn 1024';
@@ -48,7 +49,7 @@ describe('a pod with a signed plan', () => {
   test('gets the planned soft limit while its sandbox still has that of runc', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell("ulimit -Sn 9999; printf 'runc:[2:INIT]' > /proc/$$/comm");
+    await using sandbox = await startInPod("ulimit -Sn 9999; printf 'runc:[2:INIT]' > /proc/$$/comm");
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: sandbox.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -59,7 +60,7 @@ describe('a pod with a signed plan', () => {
   test('gets the planned limits, with the hard limit of the runtime', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell(ofDefaultLimits);
+    await using sandbox = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: sandbox.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -71,7 +72,7 @@ describe('a pod with a signed plan', () => {
 
   test('gets no hard limit that the runtime could not set, and says so', async () => {
     using node = await setNode({ runtimeCanRaiseNofile: false });
-    await using sandbox = await startShell('ulimit -n 3000');
+    await using sandbox = await startInPod('ulimit -n 3000');
     await using stage = await Stage.play(node.handlers);
     const containers = [{ name: 'gateway', soft: 2 ** 30, hard: 2 ** 30 }];
     const pod = signedPod(node, undefined, { containers, sysctls: {}, sandboxPid: sandbox.pid });
@@ -90,7 +91,7 @@ describe('a pod with a signed plan', () => {
   test('that was set from the start is seen as applied', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: program.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -137,7 +138,7 @@ describe('limits that are missing after the start', () => {
   test('are raised in the first process and in those it has forked', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(`${ofDefaultLimits}; sleep 600 & echo child $!`);
+    await using program = await startInPod(`${ofDefaultLimits}; sleep 600 & echo child $!`);
     const child = Number(/child (\d+)/.exec(program.output())?.[1]);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns);
@@ -153,7 +154,7 @@ describe('limits that are missing after the start', () => {
   test('are raised again where an exec lost them, and left to a program that keeps lowering them', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
+    await using program = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const lower = () => setNofile(readProcess(program.pid), { soft: 500, hard: hardHere, mayLower: true });
     const verified = async () => {
@@ -175,18 +176,18 @@ describe('limits that are missing after the start', () => {
 
   test('count as missing where the hard limit is too low', async () => {
     using node = await setNode();
-    await using program = await startShell('ulimit -n 1000');
+    await using program = await startInPod('ulimit -n 1000');
     const containers = [{ name: 'gateway', soft: 2 ** 30, hard: 2 ** 30 }];
     const pod = create(PodSandboxSchema, {
-      id: 's',
+      id: 'sandbox-1',
       uid: 'u',
       name: 'p',
       namespace: 'messaging',
       annotations: { 'connectionbudget.io/plan': node.signer.annotationOf(sectionOf({ containers, sysctls: {} })) },
     });
     const container = create(ContainerSchema, {
-      id: 'c',
-      podSandboxId: 's',
+      id: 'container-gateway',
+      podSandboxId: 'sandbox-1',
       name: 'gateway',
       pid: program.pid,
       state: ContainerState.CONTAINER_RUNNING,
@@ -206,7 +207,7 @@ describe('an annotation that does not verify', () => {
   ])('and %s gives nothing, and is reported', async (_, tamper) => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell(ofDefaultLimits);
+    await using sandbox = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const annotation = tamper(node.signer.annotationOf(sectionOf()));
     const pod = podIn(netns, annotation, sandbox.pid);
@@ -224,13 +225,20 @@ describe('pods from before', () => {
   test('are looked at and repaired, late', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
+    await using program = await startInPod(ofDefaultLimits);
     const { annotations } = signedPod(node, netns);
     const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, { id: 's', uid: 'u', name: 'p', namespace: 'messaging', annotations, linux });
+    const pod = create(PodSandboxSchema, {
+      id: 'sandbox-1',
+      uid: 'u',
+      name: 'p',
+      namespace: 'messaging',
+      annotations,
+      linux,
+    });
     const container = create(ContainerSchema, {
-      id: 'c',
-      podSandboxId: 's',
+      id: 'container-gateway',
+      podSandboxId: 'sandbox-1',
       name: 'gateway',
       pid: program.pid,
       state: ContainerState.CONTAINER_RUNNING,
@@ -271,21 +279,52 @@ describe('pods from before', () => {
   test('that lack a sysctl alone are late too, for the program may have listened by then', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     const { annotations } = signedPod(node, netns);
     const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, { id: 's', uid: 'u', name: 'p', namespace: 'messaging', annotations, linux });
-    const running = { podSandboxId: 's', state: ContainerState.CONTAINER_RUNNING };
-    const container = create(ContainerSchema, { ...running, id: 'c', name: 'gateway', pid: program.pid });
+    const pod = create(PodSandboxSchema, {
+      id: 'sandbox-1',
+      uid: 'u',
+      name: 'p',
+      namespace: 'messaging',
+      annotations,
+      linux,
+    });
+    const running = { podSandboxId: 'sandbox-1', state: ContainerState.CONTAINER_RUNNING };
+    const container = create(ContainerSchema, {
+      ...running,
+      id: 'container-gateway',
+      name: 'gateway',
+      pid: program.pid,
+    });
     await node.handlers.synchronize([pod], [container], new AbortController().signal);
     await node.settled();
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);
   });
 
+  test('whose pid is that of a process of another container by now are left alone, and so is that', async () => {
+    using node = await setNode();
+    await using stranger = await startInPod(ofDefaultLimits, ['sandbox-2', 'container-other']);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, undefined, { sysctls: {}, sandboxPid: stranger.pid });
+    await stage.runtime.call('RunPodSandbox', { pod });
+    await stage.runtime.call('PostStartContainer', { pod, container: containerOf(stranger.pid) });
+    await node.settled();
+    await node.verifier.verifyAll(new AbortController().signal);
+    expect(readNofile(stranger.pid).soft).toBe(1024);
+    expect(node.errors).toEqual([]);
+    expect(node.status().pods).toMatchObject([{ reason: 'Pending', verified: false }]);
+  });
+
+  test('whose network namespace went by a pid that another process has by now leave the namespace of that alone', () => {
+    const outcome = runModule('../agent/netns-reuse-program.ts', [], ['unshare', '--pid', '--fork', '--mount-proc']);
+    expect(outcome).toEqual({ own: '5499', foreign: '4096' });
+  });
+
   test('whose process has ended are not mistaken for whoever has its pid', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
+    await using program = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns);
     await stage.runtime.call('RunPodSandbox', { pod });

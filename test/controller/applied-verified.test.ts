@@ -160,6 +160,18 @@ const verified: readonly Row[] = [
     says: ['node-b'],
   },
   {
+    fact: 'why the agent of a node is of no use is said in its words',
+    situation: withPods(situationOf(), {
+      report: undefined,
+      hasAgent: false,
+      nodeName: 'node-b',
+      agentObstacle: 'no runtime listens at /var/run/nri/nri.sock',
+    }),
+    type: 'Verified',
+    is: 'False AgentAbsent',
+    says: ['node-b', 'no runtime listens at /var/run/nri/nri.sock'],
+  },
+  {
     fact: 'a signature that does not verify is more than unverified',
     situation: withPods(
       situationOf(),
