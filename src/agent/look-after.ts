@@ -1,15 +1,17 @@
 import type { Agent } from './assemble.ts';
 import { giveBackLost } from './look-after-addresses.ts';
 import { pause } from './pause.ts';
+import { leaveEnded } from './sandbox-life.ts';
 import { readNode } from './runtime-process.ts';
 
-/** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
+/** Finds what events do not tell: ends of pods, processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, onError } = agent;
+  const { options, verifier, keys, pods, host, onError } = agent;
   while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
     try {
       keys.reread();
       pods.forgetRefused(performance.now());
+      await leaveEnded({ pods, host });
       await verifier.verifyAll(signal);
     } catch (error) {
       if (!signal.aborted) onError(error);

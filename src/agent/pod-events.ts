@@ -131,7 +131,7 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
-  const netns = { netnsPath, netnsOwner: readNetnsOwner(netnsPath, host.procRoot) };
+  const netns = { netnsPath, netnsOwner: readNetnsOwner(sandbox, netnsPath, host.procRoot) };
   const cgroupParent = sandbox.linux?.cgroupParent ?? '';
   const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
   pods.put({ ...identity, plan, ...netns, cgroupParent, sandboxNofile, ...nothing });

@@ -30,23 +30,33 @@ export function readNetnsPath(sandbox: PodSandbox, { procRoot, nodeNetnsPath }: 
   return isSameFile(path, nodeNetnsPath()) ? undefined : path;
 }
 
-/** Whose namespace it is, where a path names it by a process: undefined where a runtime pins it under a name of its own. */
-export function readNetnsOwner(netnsPath: string | undefined, procRoot: string): ProcessIdentity | undefined {
-  const pid = Number(new RegExp(`^${procRoot}/(\\d+)/`).exec(netnsPath ?? '')?.[1]);
-  return Number.isNaN(pid) ? undefined : orUndefined(() => readProcess(pid, procRoot));
+/**
+ * Whose namespace it is, where a path names it by a process: undefined where a runtime pins it under a name of its own. Of a
+ * pod on its node's network: the process of its sandbox.
+ */
+export function readNetnsOwner(
+  { pid: sandboxPid }: PodSandbox,
+  netnsPath: string | undefined,
+  procRoot: string,
+): ProcessIdentity | undefined {
+  const named = new RegExp(`^${procRoot}/(\\d+)/`).exec(netnsPath ?? `${procRoot}/${sandboxPid}/`)?.[1];
+  return named === undefined || named === '0' ? undefined : orUndefined(() => readProcess(Number(named), procRoot));
 }
 
 /** Whether the pod's own network is there: a younger process that has the pid of its sandbox is in another. */
 export function hasNetwork({ netnsPath, netnsOwner }: PlannedPod, procRoot: string): boolean {
   if (netnsPath === undefined || !existsSync(netnsPath)) return false;
-  if (netnsOwner === undefined) return true;
-  const now = orUndefined(() => readProcess(netnsOwner.pid, procRoot));
-  return now?.startTimeTicks === netnsOwner.startTimeTicks;
+  return netnsOwner === undefined || isRunning(netnsOwner, procRoot);
 }
 
-/** Of which the runtime has not told yet; a pod on its node's network is never known to have. */
+/** Of which the runtime has not told, maybe never will; a pod on its node's network ends with the process of its sandbox. */
 export const hasEnded = (pod: PlannedPod, procRoot: string): boolean =>
-  pod.netnsPath !== undefined && !hasNetwork(pod, procRoot);
+  pod.netnsPath === undefined
+    ? pod.netnsOwner !== undefined && !isRunning(pod.netnsOwner, procRoot)
+    : !hasNetwork(pod, procRoot);
+
+const isRunning = ({ pid, startTimeTicks }: ProcessIdentity, procRoot: string): boolean =>
+  orUndefined(() => readProcess(pid, procRoot))?.startTimeTicks === startTimeTicks;
 
 function isSameFile(a: string, b: string): boolean {
   const [first, second] = [a, b].map((path) => orUndefined(() => statSync(path)));

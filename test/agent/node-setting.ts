@@ -19,6 +19,7 @@ import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
 import { PodSpread, type SpreadSetting } from '../../src/agent/pod-spread.ts';
+import { leaveEnded } from '../../src/agent/sandbox-life.ts';
 import { statusFor } from '../../src/agent/report.ts';
 import { Verifier } from '../../src/agent/verify.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
@@ -39,6 +40,7 @@ export interface NodeSetting extends Disposable {
   /** Everything that was begun after an answer has ended. */
   readonly settled: () => Promise<void>;
   readonly giveBackLost: () => Promise<number>;
+  readonly leaveEnded: () => Promise<void>;
   /** Where the files with addresses are. */
   readonly addressFolder: string;
 }
@@ -125,6 +127,7 @@ export async function setNode(
       await host.spread.settle(pods.all(), signal);
       return giveBackLost(pods, host, signal);
     },
+    leaveEnded: () => leaveEnded({ pods, host }),
     addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {
       worker.close();

@@ -255,27 +255,6 @@ describe('pods from before', () => {
     expect(node.status().pods).toEqual([]);
   });
 
-  test('that have stopped and are listed still are none', async () => {
-    using node = await setNode();
-    await using program = await startShell(ofDefaultLimits);
-    const { annotations } = signedPod(node, undefined);
-    const known = { uid: 'u', name: 'p', namespace: 'messaging', annotations };
-    const gone = { namespaces: [{ type: 'network', path: '/run/netns/gone' }] };
-    const stopped = create(PodSandboxSchema, { ...known, id: 'stopped', linux: gone });
-    const stripped = create(PodSandboxSchema, { ...known, id: 'stripped' });
-    const onNode = create(PodSandboxSchema, { ...known, id: 'on-node', uid: 'v', name: 'q' });
-    const container = create(ContainerSchema, {
-      id: 'c',
-      podSandboxId: 'on-node',
-      name: 'gateway',
-      pid: program.pid,
-      state: ContainerState.CONTAINER_RUNNING,
-    });
-    await node.handlers.synchronize([stopped, stripped, onNode], [container], new AbortController().signal);
-    await node.settled();
-    expect(node.status().pods.map(({ name }) => name)).toEqual(['q']);
-  });
-
   test('that lack a sysctl alone are late too, for the program may have listened by then', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();

@@ -19,8 +19,8 @@ export const budgetNames: readonly BudgetName[] = ['limits', 'ports', 'addresses
 const flows: Readonly<Record<BudgetName, (size: number) => object>> = {
   // 2,000 to 9,000 connections and as many descriptors: soft limits of their own.
   limits: (size) => ({ inbound: [{ name: 'in', port: 7000, connections: 2000 + 1000 * size }] }),
-  // Above half of 28,232 ports: a range of its own.
-  ports: (size) => ({ outbound: [toOneAddress({ connections: 15_000 + 1000 * size })] }),
+  // Above half of 28,232 ports, from size 3 on: a range of its own.
+  ports: (size) => ({ outbound: [toOneAddress({ connections: 12_000 + 1000 * size })] }),
   // More than half of the 64,512 ports of one address: one further address, from size 4 on two.
   addresses: (size) => ({
     containers: [{ name: 'program', processes: 8 }],
