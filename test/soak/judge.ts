@@ -1,7 +1,7 @@
 import { clusterIsBack, operatorIsBack } from './faults/recovery.ts';
 import type { Rule } from './journal.ts';
-import type { SoakRun } from './run.ts';
 import type { Sample } from './samples.ts';
+import type { Seen } from './seen.ts';
 import { systemNamespace } from './soak-setting.ts';
 import { sleep } from '../../src/kube/deadline.ts';
 import { admissionFaults } from './verdicts/admission.ts';
@@ -12,8 +12,6 @@ import { lookAtPlannedPods } from './verdicts/planned-pods.ts';
 import { statusDifferences } from './verdicts/statuses.ts';
 
 /** After the last fault: what must be right within the settling time, and what must be right then. */
-
-type Seen = Omit<SoakRun, 'reasons'>;
 
 const settlingMs = 60_000;
 

@@ -10,13 +10,14 @@ import { clusterDown } from '../cluster/lab/cluster-down.ts';
 import { ensureRequirements } from '../cluster/lab/debian.ts';
 import { nodeFolder } from '../cluster/lab/node-mounts.ts';
 import { startFaultProxy } from '../kube/fault-proxy.ts';
-import { followThroughProxy, type SoakCaches } from './caches.ts';
+import { followThroughProxy } from './caches.ts';
 import { inflictFaults } from './faults/inflict.ts';
 import { createJournal } from './journal.ts';
 import { makeGround, runLoad } from './load.ts';
 import { followPodStarts, type PodStarts } from './pod-starts.ts';
-import { countRequests, type Requests } from './requests.ts';
-import { createSamples, type Samples } from './samples.ts';
+import { countRequests } from './requests.ts';
+import { createSamples } from './samples.ts';
+import type { Seen, SoakRun } from './seen.ts';
 import { judge } from './judge.ts';
 import type { Soak } from './soak-setting.ts';
 import { createStandstill } from './standstill.ts';
@@ -30,18 +31,6 @@ export interface SoakOptions {
   readonly dir: string;
   readonly print: (line: string) => void;
   readonly signal: AbortSignal;
-}
-
-/** All that was seen of it. */
-export interface SoakRun {
-  readonly minutes: number;
-  readonly soak: Soak;
-  readonly caches: SoakCaches;
-  readonly starts: PodStarts;
-  readonly samples: Samples;
-  readonly requests: Requests;
-  /** Of the planned pods that ran at the end, by what their node said. */
-  readonly reasons: ReadonlyMap<string, number>;
 }
 
 export const runSoak = async (options: SoakOptions): Promise<SoakRun> => {
@@ -92,7 +81,7 @@ const loadAndJudge = async (soak: Soak, minutes: number): Promise<SoakRun> => {
   const caches = followThroughProxy(soak);
   const [starts, samples, requests] = [followPodStarts(soak), createSamples(soak), countRequests(soak)];
   await Promise.all([caches.synced, starts.synced]);
-  const seen = { minutes, soak, caches, starts, samples, requests };
+  const seen: Seen = { minutes, soak, caches, starts, samples, requests };
   const before = await samples.now();
   await underLoad(seen);
   const reasons = await judge(seen, before);
@@ -103,7 +92,7 @@ const loadAndJudge = async (soak: Soak, minutes: number): Promise<SoakRun> => {
 /** From this minute on nothing of ours is killed, so that it lives long enough to show a leak. */
 const spareAfterMinutes = 30;
 
-const underLoad = async ({ minutes, soak, starts, samples, requests }: Omit<SoakRun, 'reasons'>): Promise<void> => {
+const underLoad = async ({ minutes, soak, starts, samples, requests }: Seen): Promise<void> => {
   const over = new AbortController();
   const signal = AbortSignal.any([soak.signal, over.signal]);
   const spareAtMs = soak.nowMs() + spareAfterMinutes * 60_000;

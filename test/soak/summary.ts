@@ -1,5 +1,5 @@
 import { rules } from './journal.ts';
-import type { SoakRun } from './run.ts';
+import type { SoakRun } from './seen.ts';
 import { namespaceNames } from './soak-setting.ts';
 import { windowsOf } from './verdicts/memory.ts';
 
