@@ -42,21 +42,18 @@ export interface CertificateStore {
 
 export const createCertificateStore = (options: CertificateStoreOptions): CertificateStore => {
   const { client, namespace, secretName, hosts, policy = defaultCertificatePolicy, nowMs = Date.now } = options;
-  let known: CertificateSet | undefined;
   const document: SecretDocument<CertificateSet> = {
     client,
     namespace,
     name: secretName,
     schema: certificateSet,
-    // What is served goes back into a Secret that is gone: another authority would find API servers that do not trust it.
-    next: (set) => nextCertificateSet(set ?? known, { nowMs: nowMs(), hosts, policy }),
+    next: (set) => nextCertificateSet(set, { nowMs: nowMs(), hosts, policy }),
   };
   let loaded: ServerCertificate | undefined;
   let caBundle: string | undefined;
   return {
     refresh: async (signal) => {
       const { now } = await keepSecretDocument(document, signal);
-      known = now;
       caBundle = caBundleOf(now);
       if (loaded?.cert !== now.server.certificate) loaded = serverCertificate(now);
       return loaded;

@@ -4,7 +4,6 @@ import { connect } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { namespaces } from '../../src/kube/resources.ts';
-import { createCertificateStore } from '../../src/webhook/certificates.ts';
 import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
@@ -97,22 +96,6 @@ test('a caBundle that somebody broke is set right, and pods get their plan again
     planOf(await createPod(setting, { namespace: 'repair', name: 'a', dryRun: true })) !== undefined;
   await until(isPlanned, true);
   expect(await setting.metrics.text()).toMatch(/connectionbudget_webhook_ca_bundle_repairs_total [1-9]/);
-});
-
-test('a Secret that somebody deleted is written again as it was, whichever replica sees it first', async () => {
-  const secretName = 'deleted-certificates';
-  const configurations = { mutatingConfiguration: 'connectionbudget', validatingConfiguration: 'connectionbudget' };
-  const options = { client: setting.client, namespace: 'default', secretName, ...configurations, hosts: ['a.svc'] };
-  const [first, second] = [createCertificateStore(options), createCertificateStore(options)];
-  const shown = await first.refresh(call.signal);
-  expect((await second.refresh(call.signal)).cert).toBe(shown.cert);
-
-  const resource = { group: '', version: 'v1', kind: 'Secret', plural: 'secrets', namespaced: true };
-  await setting.client.delete({ resource, namespace: 'default', name: secretName }, call);
-
-  expect((await second.refresh(call.signal)).cert).toBe(shown.cert);
-  expect((await first.refresh(call.signal)).cert).toBe(shown.cert);
-  expect((await createCertificateStore(options).refresh(call.signal)).cert).toBe(shown.cert);
 });
 
 test('the caBundle is the one field that the webhook owns', async () => {
