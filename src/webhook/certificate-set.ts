@@ -75,6 +75,10 @@ const freshSet = (moment: Moment): CertificateSet => {
   return { authorities: [first], server: newServer(first, moment) };
 };
 
+/** Made by a clock that was ahead of ours, now or then: not valid yet, and not due for years. */
+const isOfTheFuture = ({ createdAtMs }: { readonly createdAtMs: number }, nowMs: number): boolean =>
+  createdAtMs - allowedSkewMs > nowMs;
+
 /** A new authority is known everywhere before it issues; until then the one before goes on. */
 const issuerOf = (authorities: readonly Authority[], { nowMs, policy }: Moment): Authority | undefined =>
   authorities.findLast(({ createdAtMs }) => createdAtMs + policy.overlapMs <= nowMs) ?? authorities[0];
@@ -82,6 +86,7 @@ const issuerOf = (authorities: readonly Authority[], { nowMs, policy }: Moment):
 const isCurrent = (server: CertificateSet['server'], issuer: Authority, { nowMs, hosts, policy }: Moment): boolean =>
   server.issuer === issuer.name &&
   server.createdAtMs + policy.serverRenewMs > nowMs &&
+  !isOfTheFuture(server, nowMs) &&
   server.hosts.join() === hosts.join();
 
 /**
@@ -93,9 +98,8 @@ const isCurrent = (server: CertificateSet['server'], issuer: Authority, { nowMs,
 export const nextCertificateSet = (set: CertificateSet | undefined, moment: Moment): CertificateSet => {
   const { nowMs, policy } = moment;
   const newest = set?.authorities.at(-1);
-  if (set === undefined || newest === undefined || newest.createdAtMs + policy.authorityValidMs <= nowMs) {
-    return freshSet(moment);
-  }
+  const isLost = newest === undefined || newest.createdAtMs + policy.authorityValidMs <= nowMs;
+  if (set === undefined || isLost || isOfTheFuture(newest, nowMs)) return freshSet(moment);
   const isDue = newest.createdAtMs + policy.authorityRenewMs <= nowMs;
   const authorities = isDue ? [...set.authorities, newAuthority(moment)] : set.authorities;
   const issuer = issuerOf(authorities, moment) ?? newest;

@@ -68,10 +68,20 @@ const drop = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing => {
   return kept.length === ring.length ? ring : kept;
 };
 
+/** For clocks that are behind ours, as for certificates. */
+const allowedSkewMs = 3_600_000;
+
+/** Without keys by a clock that was ahead: they would sign nothing, and be due for renewal, only when ours is there. */
+const withoutFuture = (ring: KeyRing, nowMs: number): KeyRing => {
+  const kept = ring.filter(({ createdAtMs }) => createdAtMs - allowedSkewMs <= nowMs);
+  return kept.length === ring.length ? ring : kept;
+};
+
 /** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
-export const nextKeyRing = (ring: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
-  const newest = ring?.at(-1);
-  if (ring === undefined || newest?.privateKey === undefined) return [...(ring ?? []), newKey(nowMs, nowMs)];
+export const nextKeyRing = (before: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const ring = withoutFuture(before ?? [], nowMs);
+  const newest = ring.at(-1);
+  if (newest?.privateKey === undefined) return [...ring, newKey(nowMs, nowMs)];
   const rotated =
     newest.createdAtMs + policy.rotateAfterMs <= nowMs ? [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)] : ring;
   return drop(retire(rotated, nowMs, policy), nowMs, policy);

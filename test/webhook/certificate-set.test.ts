@@ -69,6 +69,16 @@ test('an installation that slept through its authority starts afresh', () => {
   expect(isTrusted(serverOf(fresh), fresh)).toBe(true);
 });
 
+const hourMs = 3_600_000;
+
+test('what a clock that was ahead has made is made anew, for it is not valid yet', () => {
+  const early = { ...first, server: nextCertificateSet(undefined, at(hourMs + 1)).server };
+
+  expect(nextCertificateSet(first, at(-hourMs))).toBe(first);
+  expect(namesOf(nextCertificateSet(first, at(-hourMs - 1)))).not.toContain(namesOf(first)[0]);
+  expect(serverOf(nextCertificateSet(early, at(0))).validFromDate.getTime()).toBe(startMs - hourMs);
+});
+
 test('other hosts are another certificate', () => {
   const moved = nextCertificateSet(first, { ...at(1), hosts: ['other.system.svc'] });
 

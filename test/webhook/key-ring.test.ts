@@ -53,3 +53,13 @@ test('a ring without a private key gets a new one', () => {
 
   expect(currentKey(ring, 10)?.keyId).not.toBe(first[0]?.keyId);
 });
+
+test('a key by a clock that was ahead is dropped, and another signs at once', () => {
+  const hourMs = 3_600_000;
+  const later = nextKeyRing(undefined, 2 * hourMs, policy);
+  const mixed = [...first, ...later];
+
+  expect(idsOf(nextKeyRing(later, hourMs - 1, policy))).not.toContain(later[0]?.keyId);
+  expect(currentKey(nextKeyRing(later, hourMs - 1, policy), hourMs - 1)).toBeDefined();
+  expect(idsOf(nextKeyRing(mixed, 10, policy))).toEqual(idsOf(first));
+});
