@@ -92,7 +92,7 @@ export async function startReplica(setting: WebhookSetting, change: Partial<Webh
 }
 
 /** Whether the API server has taken in the configurations: a budget that only the webhook refuses is refused. */
-async function isAskedAbout({ client }: WebhookSetting, namespace: string): Promise<boolean> {
+export async function isAskedAbout({ client }: ControllerSetting, namespace: string): Promise<boolean> {
   const budget = {
     apiVersion: 'connectionbudget.io/v1alpha1',
     kind: 'ConnectionBudget',
