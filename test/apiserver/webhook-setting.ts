@@ -62,8 +62,10 @@ export interface Replica {
   readonly stop: () => Promise<void>;
 }
 
+type Served = Pick<WebhookSetting, 'config' | 'controller' | 'port'>;
+
 /** A webhook of this process, on the setting's port if `change` names no other. */
-export async function startReplica(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<Replica> {
+export async function startReplica(setting: Served, change: Partial<WebhookOptions>): Promise<Replica> {
   const stopping = new AbortController();
   const client = createKubeClient(setting.config);
   const webhook = await startWebhook({
