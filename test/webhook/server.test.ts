@@ -133,6 +133,25 @@ test('a body of 8 MiB is read, one of 17 MiB is refused', async () => {
   expect((await send(server, '/mutate-pods', [padded(17)])).status).toBe(413);
 });
 
+test('large bodies that come slowly take no more than 64 MiB together, and a small one passes them', async () => {
+  const server = await start();
+  const answers: (number | undefined)[] = [];
+  const slow = Array.from({ length: 6 }, () => {
+    const options = { host: '127.0.0.1', port: server.port, path: '/mutate-pods', ca, agent: false as const };
+    const call = request({ ...options, method: 'POST' }, ({ statusCode }) => answers.push(statusCode));
+    call.on('error', () => undefined).write(Buffer.alloc(15 * 1024 * 1024, 0x20));
+    return call;
+  });
+  onTestFinished(() => slow.forEach((call) => call.destroy()));
+
+  // Five times 14 MiB beyond the first are 70, four are 56.
+  await expect.poll(() => answers, { timeout: 15_000 }).toEqual([413, 413]);
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
+  slow.forEach((call) => call.destroy());
+  const again = async () => (await send(server, '/mutate-pods', [padded(8)])).status;
+  await expect.poll(again, { timeout: 10_000 }).toBe(200);
+});
+
 test('other paths and methods are told so', async () => {
   const server = await start();
 
