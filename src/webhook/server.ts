@@ -50,7 +50,10 @@ export const startWebhookServer = async (
   const context = { ...options, large, admitPod: admitPodBy(remembering(planPod)) };
   const server = createServer(tlsOptions(options.certificate), (request, response) => {
     if (state.draining) response.setHeader('connection', 'close');
-    void serve(request, response, context);
+    serve(request, response, context).catch((error: unknown) => {
+      options.logger.error({ error }, 'a request could not be answered');
+      response.destroy();
+    });
   });
   server.keepAliveTimeout = keepAliveTimeoutMs;
   server.requestTimeout = requestTimeoutMs;

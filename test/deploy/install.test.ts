@@ -128,7 +128,7 @@ const budgetText = async (): Promise<string> => readFile(join(checkout, 'example
 const finalized = { metadata: { finalizers: ['example.com/wait'], labels: { team: 'chat' } } };
 
 test('while the webhook is away a stored budget takes labels and loses finalizers, but its spec stays', async () => {
-  const [budget] = parseManifests(await budgetText()).filter(({ kind }) => kind === 'ConnectionBudget');
+  const budget = parseManifests(await budgetText()).find(({ kind }) => kind === 'ConnectionBudget');
   const { name, namespace: place = 'default' } = budget!.metadata;
   const target = ['connectionbudget', name, '-n', place];
   await kubectl(['create', 'namespace', place]).catch(() => undefined);

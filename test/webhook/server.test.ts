@@ -35,7 +35,7 @@ const failing: Surroundings = {
   },
 };
 
-const start = async (surroundings = working): Promise<WebhookServer> => {
+const start = async (surroundings = working, counted = webhookMetrics): Promise<WebhookServer> => {
   const server = await startWebhookServer(
     {
       surroundings,
@@ -44,7 +44,7 @@ const start = async (surroundings = working): Promise<WebhookServer> => {
       certificate: certificateOf(set),
       port: 0,
       host: '127.0.0.1',
-      metrics: webhookMetrics,
+      metrics: counted,
     },
     new AbortController().signal,
   );
@@ -171,6 +171,17 @@ test('when we fail, a pod is admitted as it is, a budget is not judged, and both
   expect(await metrics.text()).toContain(
     'connectionbudget_webhook_requests_total{path="mutate-pods",result="Failed"} 1',
   );
+});
+
+test('a request that cannot be answered at all ends its own connection and no other', async () => {
+  const failures = [new Error('out of numbers')];
+  const answered = (): void => {
+    for (const failure of failures.splice(0)) throw failure;
+  };
+  const server = await start(working, { ...webhookMetrics, answered });
+
+  await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('socket hang up');
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
 });
 
 test('a connection is kept for longer than the API server keeps it', async () => {
