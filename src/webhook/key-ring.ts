@@ -11,7 +11,8 @@ const signingKey = z.object({
   createdAtMs: z.int(),
   usableFromMs: z.int(),
 });
-export const keyRing = z.array(signingKey).max(64);
+const mostKeys = 64;
+export const keyRing = z.array(signingKey).max(mostKeys);
 
 export type SigningKey = z.output<typeof signingKey>;
 export type KeyRing = readonly SigningKey[];
@@ -82,10 +83,18 @@ export const nextKeyRing = (before: KeyRing | undefined, nowMs: number, policy: 
   const ring = withoutFuture(before ?? [], nowMs);
   const newest = ring.at(-1);
   if (newest?.privateKey === undefined) return [...ring, newKey(nowMs, nowMs)];
-  const rotated =
-    newest.createdAtMs + policy.rotateAfterMs <= nowMs ? [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)] : ring;
-  return drop(retire(rotated, nowMs, policy), nowMs, policy);
+  const isDue = newest.createdAtMs + policy.rotateAfterMs <= nowMs;
+  return drop(retire(isDue ? rotated(ring, nowMs, policy) : ring, nowMs, policy), nowMs, policy);
 };
+
+/** In the place of a ring that was deleted: agents know its keys and no other, so this is a rotation. */
+export const successorOf = (lost: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  currentKey(lost, nowMs) === undefined
+    ? nextKeyRing(lost, nowMs, policy)
+    : drop(rotated(lost, nowMs, policy), nowMs, policy);
+
+const rotated = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)].slice(-mostKeys);
 
 /** The newest key that is usable. */
 export const currentKey = (ring: KeyRing, nowMs: number): SigningKey | undefined =>

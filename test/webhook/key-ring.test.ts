@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { currentKey, keyIdFor, type KeyRing, nextKeyRing } from '../../src/webhook/key-ring.ts';
+import { currentKey, keyIdFor, type KeyRing, nextKeyRing, successorOf } from '../../src/webhook/key-ring.ts';
 
 const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
 const first = nextKeyRing(undefined, 0, policy);
@@ -62,4 +62,13 @@ test('a key by a clock that was ahead is dropped, and another signs at once', ()
   expect(idsOf(nextKeyRing(later, hourMs - 1, policy))).not.toContain(later[0]?.keyId);
   expect(currentKey(nextKeyRing(later, hourMs - 1, policy), hourMs - 1)).toBeDefined();
   expect(idsOf(nextKeyRing(mixed, 10, policy))).toEqual(idsOf(first));
+});
+
+test('in the place of a deleted ring comes a rotation: the key before signs until its successor was public', () => {
+  const ring = successorOf(first, 10, policy);
+
+  expect(idsOf(ring)).toEqual([...idsOf(first), expect.any(String)]);
+  expect(currentKey(ring, 109)?.keyId).toBe(first[0]?.keyId);
+  expect(currentKey(ring, 110)?.keyId).toBe(ring[1]?.keyId);
+  expect(currentKey(successorOf([], 10, policy), 10)).toBeDefined();
 });
