@@ -11,7 +11,8 @@ export interface Violation {
 
 const longestValue = 80;
 
-const fieldFor = (path: readonly PropertyKey[]): string =>
+/** `spec.inbound[0].port` */
+export const fieldFor = (path: readonly PropertyKey[]): string =>
   path.reduce<string>((field, key) => {
     if (typeof key === 'number') return `${field}[${key}]`;
     return field === '' ? String(key) : `${field}.${String(key)}`;

@@ -1,4 +1,5 @@
 import { KubeError } from './kube-error.ts';
+import { utf8TextOf } from './utf8.ts';
 
 export interface ListDecoder {
   /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
@@ -59,7 +60,7 @@ class Decoder implements ListDecoder {
   }
 
   rest(): string {
-    return Buffer.from(this.#around, 'latin1').toString('utf8');
+    return utf8TextOf(Buffer.from(this.#around, 'latin1'));
   }
 
   #goOnInString(byte: number): void {
@@ -89,7 +90,7 @@ class Decoder implements ListDecoder {
     const bytes = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#object);
     this.#object = [];
     this.#objectBytes = 0;
-    return bytes.toString('utf8');
+    return utf8TextOf(bytes);
   }
 
   #keepObject(part: Buffer): void {

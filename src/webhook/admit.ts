@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type ConnectionBudget, parseConnectionBudget } from '../api/budget-object.ts';
+import { type ConnectionBudget, parseServedBudget } from '../api/budget-object.ts';
 import { demandFor } from '../api/demand.ts';
 import type { PodManifest } from '../api/observed-pod.ts';
 import { winningBudget } from '../api/selector.ts';
@@ -10,7 +10,7 @@ import { planPod, type PlanPod, type Signer } from './plan-pod.ts';
 import { attachmentKeyOf } from './pod-attachments.ts';
 import { readingOf } from './pod-reading.ts';
 import type { Surroundings } from './surroundings.ts';
-import { attachmentWarnings, bindingWarnings, namespaceWarnings } from './warnings.ts';
+import { attachmentWarnings, bindingWarnings, namespaceWarnings, unknownFieldWarnings } from './warnings.ts';
 
 /** The decisions of the webhook: value in, value out. A dry run is answered like any other request. */
 
@@ -81,7 +81,8 @@ export const admitBudget = (request: AdmissionRequest, surroundings: Surrounding
   const { operation, object, oldObject, subResource } = request;
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || subResource !== '') return allowed;
   if (operation === 'UPDATE' && isDeepStrictEqual(specOf(object), specOf(oldObject))) return allowed;
-  const { budget, violations } = parseConnectionBudget(object);
+  const { budget, violations, unknownFields = [] } = parseServedBudget(object);
   if (violations !== undefined) return refusalFor(violations);
-  return { result: 'Allowed', warnings: budgetWarnings(budget, surroundings) };
+  const warnings = [...unknownFieldWarnings(budget, unknownFields), ...budgetWarnings(budget, surroundings)];
+  return { result: 'Allowed', warnings };
 };

@@ -11,7 +11,8 @@ const signingKey = z.object({
   createdAtMs: z.int(),
   usableFromMs: z.int(),
 });
-export const keyRing = z.array(signingKey).max(64);
+const mostKeys = 64;
+export const keyRing = z.array(signingKey).max(mostKeys);
 
 export type SigningKey = z.output<typeof signingKey>;
 export type KeyRing = readonly SigningKey[];
@@ -68,14 +69,32 @@ const drop = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing => {
   return kept.length === ring.length ? ring : kept;
 };
 
-/** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
-export const nextKeyRing = (ring: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
-  const newest = ring?.at(-1);
-  if (ring === undefined || newest?.privateKey === undefined) return [...(ring ?? []), newKey(nowMs, nowMs)];
-  const rotated =
-    newest.createdAtMs + policy.rotateAfterMs <= nowMs ? [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)] : ring;
-  return drop(retire(rotated, nowMs, policy), nowMs, policy);
+/** For clocks that are behind ours, as for certificates. */
+const allowedSkewMs = 3_600_000;
+
+/** Without keys by a clock that was ahead: they would sign nothing, and be due for renewal, only when ours is there. */
+const withoutFuture = (ring: KeyRing, nowMs: number): KeyRing => {
+  const kept = ring.filter(({ createdAtMs }) => createdAtMs - allowedSkewMs <= nowMs);
+  return kept.length === ring.length ? ring : kept;
 };
+
+/** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
+export const nextKeyRing = (before: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const ring = withoutFuture(before ?? [], nowMs);
+  const newest = ring.at(-1);
+  if (newest?.privateKey === undefined) return [...ring, newKey(nowMs, nowMs)];
+  const isDue = newest.createdAtMs + policy.rotateAfterMs <= nowMs;
+  return drop(retire(isDue ? rotated(ring, nowMs, policy) : ring, nowMs, policy), nowMs, policy);
+};
+
+/** In the place of a ring that was deleted: agents know its keys and no other, so this is a rotation. */
+export const successorOf = (lost: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  currentKey(lost, nowMs) === undefined
+    ? nextKeyRing(lost, nowMs, policy)
+    : drop(rotated(lost, nowMs, policy), nowMs, policy);
+
+const rotated = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)].slice(-mostKeys);
 
 /** The newest key that is usable. */
 export const currentKey = (ring: KeyRing, nowMs: number): SigningKey | undefined =>

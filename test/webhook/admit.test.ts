@@ -209,6 +209,13 @@ test('a budget in a namespace without the label is admitted with the command tha
   ]);
 });
 
+test('a budget with a field of a newer definition is admitted, and told that the field is not planned', () => {
+  expect(admitBudget(request(outboundBudget({ spec: { sockets: {} } })), surroundings())).toEqual({
+    result: 'Allowed',
+    warnings: ['ConnectionBudget gateway: spec.sockets is not known to this version of the operator'],
+  });
+});
+
 const invalid = outboundBudget({ spec: { headroomPercent: 1001 } }) as { metadata: object };
 
 test.each<[string, Partial<AdmissionRequest>]>([

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { caBundleOf, type CertificateSet, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import { caBundleOf, type CertificateSet, nextCertificateSet, successorOf } from '../../src/webhook/certificate-set.ts';
 
 const policy = {
   authorityValidMs: 100_000_000,
@@ -67,6 +67,34 @@ test('an installation that slept through its authority starts afresh', () => {
 
   expect(namesOf(fresh)).not.toContain(namesOf(first)[0]);
   expect(isTrusted(serverOf(fresh), fresh)).toBe(true);
+});
+
+test('in the place of a deleted set comes a rotation: what is served is trusted, and exchanged after the overlap', () => {
+  const successor = successorOf(first, at(1));
+  const later = nextCertificateSet(successor, at(1 + policy.overlapMs));
+
+  expect(successor.server).toBe(first.server);
+  expect(namesOf(successor)).toEqual([...namesOf(first), expect.any(String)]);
+  expect(later.server.issuer).toBe(namesOf(successor)[1]);
+  expect(namesOf(successorOf(first, at(policy.authorityValidMs)))).not.toContain(namesOf(first)[0]);
+});
+
+test('however often it is deleted, there are no more than eight authorities, and one of them has issued', () => {
+  const minutes = Array.from({ length: 30 }, (_, minute) => at(minute * 60_000));
+  const last = minutes.reduce(successorOf, first);
+
+  expect(namesOf(last)).toHaveLength(8);
+  expect(isTrusted(serverOf(last), last)).toBe(true);
+});
+
+const hourMs = 3_600_000;
+
+test('what a clock that was ahead has made is made anew, for it is not valid yet', () => {
+  const early = { ...first, server: nextCertificateSet(undefined, at(hourMs + 1)).server };
+
+  expect(nextCertificateSet(first, at(-hourMs))).toBe(first);
+  expect(namesOf(nextCertificateSet(first, at(-hourMs - 1)))).not.toContain(namesOf(first)[0]);
+  expect(serverOf(nextCertificateSet(early, at(0))).validFromDate.getTime()).toBe(startMs - hourMs);
 });
 
 test('other hosts are another certificate', () => {
