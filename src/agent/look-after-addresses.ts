@@ -59,11 +59,12 @@ export async function verifyAddresses(pods: PlannedPods, host: Host, signal: Abo
  * The same for pods whose sandbox an agent before this one has prepared: their containers are still to come, and are told.
  */
 export async function recallAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
-  const isToCome = ({ containers, addresses }: PlannedPod): boolean => containers.size === 0 && !addresses.isChecked;
-  await lookAtAll({ pods, host, signal }, isToCome);
-  for (const pod of pods.all().filter((known) => known.containers.size === 0 && known.addresses.leases !== undefined))
-    host.addressFiles.write(pod.sandboxId, sourceAddressesOf(pod));
+  await lookAtAll({ pods, host, signal }, (pod) => isToCome(pod) && !pod.addresses.isChecked);
+  for (const pod of pods.all().filter(isToCome))
+    if (pod.addresses.leases !== undefined) host.addressFiles.write(pod.sandboxId, sourceAddressesOf(pod));
 }
+
+const isToCome = ({ containers }: PlannedPod): boolean => containers.size === 0;
 
 interface Round {
   readonly pods: PlannedPods;

@@ -56,8 +56,8 @@ async function serveNode(agent: Agent, signal: AbortSignal): Promise<void> {
     agent.node.seeRival();
     agent.logger.info('waits for another agent of this node to end');
   };
-  using _sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
-  if (signal.aborted) return;
+  using sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
+  if (sole === undefined) return;
   const parts = [connect, verifyForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(

@@ -16,15 +16,16 @@ interface Waiting {
  * fails the container ("both tried to set", containerd/nri pkg/api/owners.go).
  *
  * The lock is on the folder of the runtime's socket, which all agents of a node see and none can write to. It ends with the
- * process, whichever way that ends. Where it cannot be had at all, waiting would help nobody.
+ * process, whichever way that ends. Where it cannot be had at all, waiting would help nobody. Undefined: the signal aborted.
  */
-export async function becomeSoleAgent(folder: string, { onWait, signal }: Waiting): Promise<Disposable> {
+export async function becomeSoleAgent(folder: string, { onWait, signal }: Waiting): Promise<Disposable | undefined> {
   const lock = openFolder(folder);
   const release = { [Symbol.dispose]: () => lock !== undefined && closeSync(lock) };
   if (lock === undefined || isLocked(lock, folder)) return release;
   onWait();
-  while (await pause(retryMs, signal)) if (isLocked(lock, folder)) break;
-  return release;
+  while (await pause(retryMs, signal)) if (isLocked(lock, folder)) return release;
+  closeSync(lock);
+  return undefined;
 }
 
 function isLocked(lock: number, folder: string): boolean {

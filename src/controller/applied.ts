@@ -124,7 +124,7 @@ const seenShare = (seen: number, all: number): string =>
 
 const unattendedNodes = (states: readonly PodState[]): string => {
   const nodes = [...new Set(states.map(({ nodeName = '' }) => nodeName))];
-  const [told] = states.filter(({ agentObstacle = '' }) => agentObstacle !== '');
+  const told = states.find(({ agentObstacle = '' }) => agentObstacle !== '');
   const why = told === undefined ? '' : ` The agent of ${told.nodeName ?? ''} says: ${told.agentObstacle ?? ''}.`;
   return `no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.${why}`;
 };

@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import { ContainerSchema, ContainerState, PodSandboxSchema } from '../../src/nri/gen/nri_pb.ts';
 import { readProcess } from '../../src/linux/proc.ts';
 import { readNofile, setNofile } from '../../src/linux/rlimits.ts';
-import { runModule } from '../linux/child-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { sectionOf } from './plans.ts';
@@ -279,25 +278,6 @@ describe('pods from before', () => {
     await node.handlers.synchronize([pod], [container], new AbortController().signal);
     await node.settled();
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);
-  });
-
-  test('whose pid is that of a process of another container by now are left alone, and so is that', async () => {
-    using node = await setNode();
-    await using stranger = await startInPod(ofDefaultLimits, ['sandbox-2', 'container-other']);
-    await using stage = await Stage.play(node.handlers);
-    const pod = signedPod(node, undefined, { sysctls: {}, sandboxPid: stranger.pid });
-    await stage.runtime.call('RunPodSandbox', { pod });
-    await stage.runtime.call('PostStartContainer', { pod, container: containerOf(stranger.pid) });
-    await node.settled();
-    await node.verifier.verifyAll(new AbortController().signal);
-    expect(readNofile(stranger.pid).soft).toBe(1024);
-    expect(node.errors).toEqual([]);
-    expect(node.status().pods).toMatchObject([{ reason: 'Pending', verified: false }]);
-  });
-
-  test('whose network namespace went by a pid that another process has by now leave the namespace of that alone', () => {
-    const outcome = runModule('../agent/netns-reuse-program.ts', [], ['unshare', '--pid', '--fork', '--mount-proc']);
-    expect(outcome).toEqual({ own: '5499', foreign: '4096' });
   });
 
   test('whose process has ended are not mistaken for whoever has its pid', async () => {

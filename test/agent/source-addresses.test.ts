@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { lostLeases } from '../../src/agent/look-after-addresses.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import {
   bridged,
@@ -293,21 +292,4 @@ describe('an agent that was away', () => {
       { reason: 'AddressesMissing', message: expect.stringMatching(/4 of them are missing: .*no agent was there/) },
     ]);
   });
-});
-
-test.each([
-  { whose: 'of a living pod', sandboxId: 'alive', ageMs: 31_000, lost: 0 },
-  { whose: 'of an unknown sandbox', sandboxId: 'unknown', ageMs: 31_000, lost: 1 },
-  { whose: 'that is as young as a sandbox in the making', sandboxId: 'unknown', ageMs: 29_000, lost: 0 },
-])('a lease $whose is lost: $lost', ({ sandboxId, ageMs, lost }) => {
-  const leases = {
-    sandboxId,
-    interfaceName: 'eth0',
-    attachment: 'Bridged' as const,
-    primaries: [],
-    addresses: ['10.99.0.3'],
-    count: 1,
-    takenAtMs: 1_000_000 - ageMs,
-  };
-  expect(lostLeases([leases], (id) => id === 'alive', 1_000_000)).toHaveLength(lost);
 });

@@ -137,7 +137,9 @@ test('where no runtime listens, the status says so before a pod is there', async
   const agent = await start();
   await eventually(async () => expect(await agent.ready()).toContain(`no runtime listens at ${agent.socketPath}`));
   const message = `no runtime listens at ${agent.socketPath}`;
-  await eventually(async () => expect((await status()).agent).toMatchObject({ connected: false, runtime: '', message }));
+  await eventually(async () =>
+    expect((await status()).agent).toMatchObject({ connected: false, runtime: '', message }),
+  );
 }, 40_000);
 
 test('an agent whose socket folder was removed under its mount ends, for a new container to see the new one', async () => {
