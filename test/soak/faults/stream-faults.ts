@@ -1,5 +1,5 @@
 import { sleep } from '../../../src/kube/deadline.ts';
-import type { CannedAnswer } from '../../kube/fault-proxy.ts';
+import type { CannedAnswer, Garbling } from '../../kube/fault-proxy.ts';
 import { type Fault, secondsText } from './fault.ts';
 
 /** What happens between list-and-watches and the server. Only the soak's own caches are behind the proxy. */
@@ -39,6 +39,33 @@ const injected = ([name, text]: readonly [string, string]): Fault => ({
     return '';
   },
 });
+
+/** Never another bit alone: what is still JSON could be taken for an object that was none. */
+const garblings: readonly (readonly [string, Garbling])[] = [
+  ['zeros', (chunk) => Buffer.concat([chunk.subarray(0, chunk.length / 2), Buffer.alloc(chunk.length / 2)])],
+  ['half a piece', (chunk) => chunk.subarray(0, chunk.length / 2)],
+];
+
+const garbled = ([name, garbling]: readonly [string, Garbling]): Fault => ({
+  kind: `streams: ${name}`,
+  stopsTheClock: false,
+  inflict: async ({ proxy }) => {
+    proxy.garble(garbling);
+    return '';
+  },
+});
+
+const late: Fault = {
+  kind: 'streams: late',
+  stopsTheClock: false,
+  inflict: async ({ proxy, signal }, random) => {
+    const [lateMs, lastsMs] = [random.between(100, 2000), random.between(2000, 8000)];
+    proxy.setDelayMs(lateMs);
+    await sleep(lastsMs, signal);
+    proxy.setDelayMs(0);
+    return `by ${secondsText(lateMs)} for ${secondsText(lastsMs)}`;
+  },
+};
 
 const cut: Fault = {
   kind: 'streams: cut',
