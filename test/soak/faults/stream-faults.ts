@@ -97,4 +97,12 @@ const down: Fault = {
   },
 };
 
-export const streamFaults: readonly Fault[] = [...answers.map(answered), ...inStream.map(injected), cut, silent, down];
+export const streamFaults: readonly Fault[] = [
+  ...answers.map(answered),
+  ...inStream.map(injected),
+  ...garblings.map(garbled),
+  late,
+  cut,
+  silent,
+  down,
+];
