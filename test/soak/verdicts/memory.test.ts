@@ -34,5 +34,5 @@ test('memory that grows and grows is a fault: from a warm 62 MiB, 2 a minute', (
 });
 
 test('a process above its bound is a fault however short it was', () => {
-  expect(memoryFaults(life('agent', 1, () => 200))).toEqual(['agent took 200 MiB, at most 110 are to be']);
+  expect(memoryFaults(life('agent', 1, () => 200))).toEqual(['agent took 200 MiB, at most 140 are to be']);
 });

@@ -4,7 +4,7 @@ import type { Sample } from '../samples.ts';
 
 const mebibyte = 1024 * 1024;
 /** Largest resident size of one process, in MiB. */
-const largestMiB: Readonly<Record<Sample['part'], number>> = { operator: 300, agent: 110 };
+const largestMiB: Readonly<Record<Sample['part'], number>> = { operator: 300, agent: 140 };
 /** A process that was just started has yet to fill its heap. */
 const warmAfterMs = 120_000;
 const windowMs = 600_000;
