@@ -20,6 +20,7 @@ import { createSamples } from './samples.ts';
 import type { Seen, SoakRun } from './seen.ts';
 import { judge } from './judge.ts';
 import type { Soak } from './soak-setting.ts';
+import { progressOf } from './summary.ts';
 import { createStandstill } from './standstill.ts';
 
 /** A cluster of one real node with the operator, load and faults for some minutes, and the verdict. */
@@ -92,7 +93,8 @@ const loadAndJudge = async (soak: Soak, minutes: number): Promise<SoakRun> => {
 /** From this minute on nothing of ours is killed, so that it lives long enough to show a leak. */
 const spareAfterMinutes = 30;
 
-const underLoad = async ({ minutes, soak, starts, samples, requests }: Seen): Promise<void> => {
+const underLoad = async (seen: Seen): Promise<void> => {
+  const { minutes, soak, starts, samples, requests } = seen;
   const over = new AbortController();
   const signal = AbortSignal.any([soak.signal, over.signal]);
   const spareAtMs = soak.nowMs() + spareAfterMinutes * 60_000;
@@ -102,10 +104,20 @@ const underLoad = async ({ minutes, soak, starts, samples, requests }: Seen): Pr
     judgeStarts(starts, signal),
     samples.run(signal),
     requests.run(signal),
+    sayProgress(seen, signal),
   ];
   await sleep(minutes * 60_000, signal);
   over.abort();
   await Promise.all(parts);
+};
+
+const progressMs = 300_000;
+
+const sayProgress = async (seen: Seen, signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    await sleep(progressMs, signal);
+    seen.soak.journal.say(progressOf(seen));
+  }
 };
 
 const judgeStarts = async (starts: PodStarts, signal: AbortSignal): Promise<void> => {

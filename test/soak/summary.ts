@@ -1,5 +1,5 @@
 import { rules } from './journal.ts';
-import type { SoakRun } from './seen.ts';
+import type { Seen, SoakRun } from './seen.ts';
 import { namespaceNames } from './soak-setting.ts';
 import { windowsOf } from './verdicts/memory.ts';
 
@@ -14,6 +14,16 @@ export const summaryOf = (run: SoakRun): string =>
     ...memoryLines(run),
     ...verdictLines(run),
   ].join('\n');
+
+/** One line while it goes. */
+export const progressOf = ({ starts, soak: { journal }, samples }: Seen): string => {
+  const all = starts.starts();
+  const times = all.flatMap(({ startMs }) => startMs ?? []).toSorted((a, b) => a - b);
+  const memory = windowsOf(samples.all).map(({ part, largestMiB }) => `${part} ${largestMiB.toFixed(0)} MiB`);
+  const seconds = [0.5, 0.99, 1].map((share) => secondsAt(times, share)).join(' / ');
+  const done = `${journal.faults.length} faults, ${all.length} pods, started in ${seconds} s`;
+  return `${done}; ${journal.violations.length} violations; at most ${memory.join(', ')}`;
+};
 
 const row = (name: string, ...values: readonly (string | number)[]): string =>
   `  ${name.padEnd(40)} ${values.map((value) => String(value).padStart(9)).join(' ')}`;
