@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { budgets } from '../../src/controller/resources.ts';
+import type { JsonPatchStep } from '../../src/kube/calls.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { type Pod, pods } from '../../src/kube/resources.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
@@ -137,23 +138,25 @@ const budgetCrd = { resource: crds, name: 'connectionbudgets.connectionbudget.io
 const schema = '/spec/versions/0/schema/openAPIV3Schema/properties';
 const sockets = { type: 'object', default: { busyPoll: 50 }, properties: { busyPoll: { type: 'integer' } } };
 
-/** As an upgrade begins, or a downgrade ends: the definition is the newer version's, we are not. */
-async function withNewerCrd(action: () => Promise<void>): Promise<void> {
+/** While the definition is another version's than we are. */
+async function withCrd(change: readonly JsonPatchStep[], action: () => Promise<void>): Promise<void> {
   const before = await setting.client.get(budgetCrd, call);
-  const conditionType = `${schema}/status/properties/conditions/items/properties/type/enum/-`;
-  const newer = [
-    { op: 'add', path: `${schema}/spec/properties/sockets`, value: sockets },
-    { op: 'add', path: conditionType, value: 'Tuned' },
-  ] as const;
-  await setting.client.patch(budgetCrd, newer, call);
+  await setting.client.patch(budgetCrd, change, call);
   await action();
   const { spec } = before as { readonly spec: unknown };
   await setting.client.patch(budgetCrd, [{ op: 'replace', path: '/spec', value: spec }], call);
 }
 
+/** As an upgrade begins, or a downgrade ends. */
+const newer: readonly JsonPatchStep[] = [
+  { op: 'add', path: `${schema}/spec/properties/sockets`, value: sockets },
+  { op: 'add', path: `${schema}/status/properties/conditions/items/properties/type/enum/-`, value: 'Tuned' },
+];
+const older: readonly JsonPatchStep[] = [{ op: 'remove', path: `${schema}/status/properties/message` }];
+
 test('a budget with fields and a status of a newer version is planned, keeps its peak, and is written once', async () => {
   await createNamespace(setting, 'newer');
-  await withNewerCrd(async () => {
+  await withCrd(newer, async () => {
     const target = { resource: budgets, namespace: 'newer', name: 'gateway' } as const;
     await createBudget(setting, 'newer');
     const tuned = {
@@ -180,6 +183,20 @@ test('a budget with fields and a status of a newer version is planned, keeps its
     expect(await statusOf(setting, 'newer')).toMatchObject({ peakConnections: 700, observedGeneration: 1 });
     expect(requests.filter((line) => /^PATCH .*newer.*\/status/.test(line))).toHaveLength(1);
   });
+});
+
+test('an operator that is newer than its CRD plans pods, says that it cannot write, and writes when the CRD is there', async () => {
+  await createNamespace(setting, 'ahead');
+  await withCrd(older, async () => {
+    const { controller, metrics } = await runCounted();
+    await createBudget(setting, 'ahead');
+
+    await until(async () => /reconcile_failures_total\{kind="ServerError"\} [1-9]/.test(await metrics.text()), true);
+    expect(controller.surroundings.budgetsIn('ahead')).toHaveLength(1);
+  });
+  runController(setting);
+
+  await until(async () => (await statusOf(setting, 'ahead'))?.observedGeneration, 1, 30_000);
 });
 
 test('a budget that an older version stored without our defaults is planned as one with them', async () => {
