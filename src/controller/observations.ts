@@ -103,6 +103,7 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
   return {
     name: pod.name,
     isRunning: pod.isRunning,
+    refusal: pod.refusal,
     startedAt: pod.startedAt,
     nodeName: pod.nodeName,
     observed: podFactsOf(cluster, pod),

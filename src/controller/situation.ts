@@ -35,6 +35,8 @@ export interface InvalidSituation {
 export interface MatchingPod {
   readonly name: string;
   readonly isRunning: boolean;
+  /** Why its kubelet does not start it, for a sysctl; undefined: it does. */
+  readonly refusal?: string | undefined;
   readonly startedAt: string;
   readonly nodeName: string | undefined;
   readonly observed: ObservedPod;

@@ -31,6 +31,23 @@ export const killContainer = async (cluster: Cluster, labels: Readonly<Record<st
 
 export const killAgent = (cluster: Cluster): Promise<void> => killContainer(cluster, { 'container.name': 'agent' });
 
+const agentPod = ['-n', 'connectionbudget-system', '-l', 'app.kubernetes.io/component=agent'];
+
+const agentContainer = (cluster: Cluster, field: string): Promise<string> =>
+  kubectl(cluster, ['get', 'pods', ...agentPod, '-o', `jsonpath={.items[*].status.containerStatuses[0].${field}}`], {
+    signal,
+  });
+
+/** Resolves when another one is ready; what the killed one has published says that it is connected. */
+export const replaceAgent = async (cluster: Cluster): Promise<void> => {
+  const before = await agentContainer(cluster, 'restartCount');
+  await killAgent(cluster);
+  await eventually('another agent is ready', async () => {
+    const isAnother = (await agentContainer(cluster, 'restartCount')) !== before;
+    return isAnother && (await agentContainer(cluster, 'ready')) === 'true';
+  });
+};
+
 export const pidsOf = async (cluster: Cluster, containerName: string): Promise<readonly number[]> => {
   const running = await runningContainers(cluster, { 'container.name': containerName }, signal);
   return running.map(({ pid }) => Number(pid));

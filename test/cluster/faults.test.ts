@@ -8,6 +8,7 @@ import {
   planned,
   plannedDescriptors,
   probe,
+  replaceAgent,
   restartsOf,
   whileGone,
   whileStopped,
@@ -66,8 +67,7 @@ test('an agent that is killed between a sandbox and its container gives the cont
   const started = probe(cluster(), 'halfway', { containers });
   await reported('halfway', 'Pending');
 
-  await killAgent(cluster());
-  await agentConnected(cluster());
+  await replaceAgent(cluster());
   await containerd(cluster(), ['images', 'tag', probeReference, late], signal);
 
   await started;
@@ -146,6 +146,20 @@ test('where the Pod Security level is too old for a sysctl, the agent sets it, a
   await reported('older', 'Applied');
 }, 120_000);
 
+test('a pod that its kubelet refuses for a sysctl set by hand is told of, with what the kubelet says', async () => {
+  await planned(cluster(), 'refused');
+  const sysctls = [{ name: 'net.core.somaxconn', value: '1024' }];
+  const spec = { containers: [{ name: 'program', image: probeReference }], securityContext: { sysctls } };
+  const metadata = { name: 'refused', namespace: 'planned', labels: { app: 'refused' } };
+  const input = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec });
+  await kubectl(cluster(), ['apply', '-f', '-'], { signal, input });
+
+  await condition('refused', 'Applied', 'False PodsRefused');
+  expect((await conditionMessages(cluster(), 'planned', 'refused'))['Applied']).toContain(
+    'forbidden sysctl: "net.core.somaxconn"',
+  );
+}, 90_000);
+
 test('without the webhook pods start as Kubernetes starts them, and the budget says so', async () => {
   await planned(cluster(), 'unpatched');
   await scaleController(cluster(), 0);
@@ -157,9 +171,12 @@ test('without the webhook pods start as Kubernetes starts them, and the budget s
 }, 240_000);
 
 test('a webhook whose replicas are all stopped holds a pod up no longer than its 2 s, and the budget says so', async () => {
-  await planned(cluster(), 'stalled');
   const rollout = ['rollout', 'status', 'deployment/connectionbudget-controller', '-n', 'connectionbudget-system'];
   await kubectl(cluster(), [...rollout, '--timeout=60s'], { signal });
+  await eventually('the webhook answers', async () => {
+    await planned(cluster(), 'stalled');
+    return true;
+  });
   await whileStopped(await pidsOf(cluster(), 'controller'), async () => {
     const before = performance.now();
     await probe(cluster(), 'stalled');

@@ -153,6 +153,15 @@ const verified: readonly Row[] = [
     says: ['0 of 1'],
   },
   {
+    fact: 'pods that their kubelet refuses are told of with its words',
+    situation: situationOf({
+      pods: [podOf({ isRunning: false, refusal: 'forbidden sysctl: "net.core.somaxconn" not allowlisted' })],
+    }),
+    type: 'Applied',
+    is: 'False PodsRefused',
+    says: ['1 pod was refused', 'gateway-1', 'forbidden sysctl: "net.core.somaxconn" not allowlisted'],
+  },
+  {
     fact: 'a node without an agent is named',
     situation: withPods(situationOf(), { report: undefined, hasAgent: false, nodeName: 'node-b' }),
     type: 'Verified',
