@@ -1,5 +1,5 @@
 import { sleep } from '../../../src/kube/deadline.ts';
-import type { CannedAnswer, Garbling } from '../../kube/fault-proxy.ts';
+import type { CannedAnswer, FaultProxy, Garbling } from '../../kube/fault-proxy.ts';
 import { type Fault, secondsText } from './fault.ts';
 
 /** What happens between list-and-watches and the server. Only the soak's own caches are behind the proxy. */
@@ -14,15 +14,21 @@ const answers: readonly CannedAnswer[] = [
   { status: 503, headers: { 'retry-after': '1' }, body: 'no healthy upstream' },
 ];
 
-const answered = (answer: CannedAnswer): Fault => ({
-  kind: `streams: ${answer.status} by HTTP`,
+const atOnce = (what: string, act: (proxy: FaultProxy) => void): Fault => ({
+  kind: `streams: ${what}`,
   stopsTheClock: false,
   inflict: async ({ proxy }) => {
-    for (let each = 0; each < 3; each += 1) proxy.answerNext(/watch=true/, answer);
-    proxy.cut();
+    act(proxy);
     return '';
   },
 });
+
+/** Three of the watches that come back after the cut are answered so. */
+const answered = (answer: CannedAnswer): Fault =>
+  atOnce(`${answer.status} by HTTP`, (proxy) => {
+    for (let each = 0; each < 3; each += 1) proxy.answerNext(/watch=true/, answer);
+    proxy.cut();
+  });
 
 const inStream: readonly (readonly [string, string])[] = [
   ['410', `${JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } })}\n`],
@@ -31,14 +37,8 @@ const inStream: readonly (readonly [string, string])[] = [
   ['half an event', '{"type":"MODIFIED","object":{"metad'],
 ];
 
-const injected = ([name, text]: readonly [string, string]): Fault => ({
-  kind: `streams: ${name} inside`,
-  stopsTheClock: false,
-  inflict: async ({ proxy }) => {
-    proxy.inject(text);
-    return '';
-  },
-});
+const injected = ([name, text]: readonly [string, string]): Fault =>
+  atOnce(`${name} inside`, (proxy) => proxy.inject(text));
 
 /** Never another bit alone: what is still JSON could be taken for an object that was none. */
 const garblings: readonly (readonly [string, Garbling])[] = [
@@ -46,14 +46,8 @@ const garblings: readonly (readonly [string, Garbling])[] = [
   ['half a piece', (chunk) => chunk.subarray(0, chunk.length / 2)],
 ];
 
-const garbled = ([name, garbling]: readonly [string, Garbling]): Fault => ({
-  kind: `streams: ${name}`,
-  stopsTheClock: false,
-  inflict: async ({ proxy }) => {
-    proxy.garble(garbling);
-    return '';
-  },
-});
+const garbled = ([name, garbling]: readonly [string, Garbling]): Fault =>
+  atOnce(name, (proxy) => proxy.garble(garbling));
 
 const late: Fault = {
   kind: 'streams: late',
@@ -64,24 +58,6 @@ const late: Fault = {
     await sleep(lastsMs, signal);
     proxy.setDelayMs(0);
     return `by ${secondsText(lateMs)} for ${secondsText(lastsMs)}`;
-  },
-};
-
-const cut: Fault = {
-  kind: 'streams: cut',
-  stopsTheClock: false,
-  inflict: async ({ proxy }) => {
-    proxy.cut();
-    return '';
-  },
-};
-
-const silent: Fault = {
-  kind: 'streams: silent',
-  stopsTheClock: false,
-  inflict: async ({ proxy }) => {
-    proxy.stall();
-    return '';
   },
 };
 
@@ -102,7 +78,7 @@ export const streamFaults: readonly Fault[] = [
   ...inStream.map(injected),
   ...garblings.map(garbled),
   late,
-  cut,
-  silent,
+  atOnce('cut', (proxy) => proxy.cut()),
+  atOnce('silent', (proxy) => proxy.stall()),
   down,
 ];
