@@ -9,7 +9,7 @@ import { namespaceNames, type Soak, soakNamespaces, systemNamespace } from './so
  * What a cluster without us holds too: the longest that a kubelet waits before it tries a failed sandbox again is 15 s, the
  * longest pause of a client-go reflector 30 s; the rest is for a machine that does other work.
  */
-export const startBoundMs = 60_000;
+const startBoundMs = 60_000;
 
 export interface PodStart extends PodName {
   readonly createdAtMs: number;
