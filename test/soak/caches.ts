@@ -56,7 +56,7 @@ export interface SoakCaches {
 /** Watches of quiet kinds are listed anew that often too: a bookmark comes about once a minute. */
 const stallTimeoutMs = 30_000;
 
-export const followThroughProxy = (soak: Soak): SoakCaches => {
+export const followThroughProxy = (soak: Pick<Soak, 'proxy' | 'journal' | 'signal'>): SoakCaches => {
   const client = createKubeClient(soak.proxy.config);
   const interruptions = new Map<string, number>();
   let lists = 0;

@@ -4,7 +4,9 @@ import type { Soak } from '../soak-setting.ts';
 
 /** Caches against what the server lists in the same moment; what changes in between is seen at the next look. */
 
-export const cacheDifferences = async (soak: Soak, caches: SoakCaches): Promise<readonly string[]> => {
+type Asking = Pick<Soak, 'client' | 'signal'>;
+
+export const cacheDifferences = async (soak: Asking, caches: SoakCaches): Promise<readonly string[]> => {
   const compared = await Promise.all(
     caches.kinds.map(async ({ onServer, cached }) =>
       differencesBetween(await onServer(soak.client, soak.signal), cached()),
@@ -17,9 +19,9 @@ const replicas = 2;
 
 /** Each replica of the operator says of each kind how many objects it holds and which (their digest). */
 export const replicaDifferences = async (
-  soak: Soak,
+  soak: Asking,
   caches: SoakCaches,
-  samples: Samples,
+  samples: Pick<Samples, 'now'>,
 ): Promise<readonly string[]> => {
   const operators = (await samples.now()).filter(({ part }) => part === 'operator');
   const missing = operators.length === replicas ? [] : [`${operators.length} replicas answer, not ${replicas}`];
