@@ -15,6 +15,8 @@ export interface PodStart extends PodName {
   readonly createdAtMs: number;
   /** On the clock that stands still while the cluster's own parts are away. */
   readonly startMs: number | undefined;
+  /** On the real clock. */
+  readonly runningAtMs: number | undefined;
   readonly isLate: boolean;
 }
 
@@ -72,7 +74,8 @@ export const followPodStarts = (soak: Soak): PodStarts => {
       journal.violation('pod start blocked', `${key} has failed: ${pod.reasons.join(', ')}`);
     }
     if (start.startMs !== undefined || !pod.isRunning) return;
-    starts.set(key, { ...start, startMs: standstill.elapsedMs(start.createdAtMs, nowMs()) });
+    const runningAtMs = nowMs();
+    starts.set(key, { ...start, runningAtMs, startMs: standstill.elapsedMs(start.createdAtMs, runningAtMs) });
   };
   const cache = startListWatch<Pod, SeenPod>({
     client,
@@ -87,7 +90,7 @@ export const followPodStarts = (soak: Soak): PodStarts => {
   return {
     created: (pod, createdAtMs) => {
       const key = `${pod.namespace}/${pod.name}`;
-      starts.set(key, { ...pod, createdAtMs, startMs: undefined, isLate: false });
+      starts.set(key, { ...pod, createdAtMs, startMs: undefined, runningAtMs: undefined, isLate: false });
       const already = cache.get(key);
       if (already !== undefined) seen(key, already);
     },

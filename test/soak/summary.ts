@@ -1,4 +1,5 @@
 import { rules } from './journal.ts';
+import type { PodStart } from './pod-starts.ts';
 import type { Seen, SoakRun } from './seen.ts';
 import { namespaceNames } from './soak-setting.ts';
 import { windowsOf } from './verdicts/memory.ts';
@@ -9,6 +10,7 @@ export const summaryOf = (run: SoakRun): string =>
     `\nSoak of ${run.minutes} minutes, seed ${run.soak.seed}`,
     ...faultLines(run),
     ...startLines(run),
+    ...slowestLines(run),
     ...countLines(run),
     ...streamLines(run),
     ...memoryLines(run),
@@ -61,6 +63,26 @@ const startLines = ({ starts }: SoakRun): readonly string[] => [
     );
   }),
 ];
+
+const mostSlow = 8;
+
+/** Which faults were there between a slow pod's creation and its start, or had just been. */
+const slowestLines = ({ starts, soak: { journal } }: SoakRun): readonly string[] => {
+  const started = starts.starts().toSorted((a, b) => (b.startMs ?? 0) - (a.startMs ?? 0));
+  const meanwhile = ({ createdAtMs, runningAtMs = 0 }: PodStart): string =>
+    journal.faults
+      .filter(({ kind }) => !kind.startsWith('streams'))
+      .filter(({ atMs, endedAtMs = atMs }) => atMs < runningAtMs && endedAtMs + justBeforeMs > createdAtMs)
+      .map(({ kind }) => kind)
+      .join(', ');
+  return [
+    '\nthe slowest, and the faults of that time',
+    ...started
+      .slice(0, mostSlow)
+      .map((pod) => row(`${pod.namespace}/${pod.name}`, ((pod.startMs ?? 0) / 1000).toFixed(1), meanwhile(pod))),
+  ];
+};
+const justBeforeMs = 10_000;
 
 const countLines = ({ soak: { journal }, reasons }: SoakRun): readonly string[] => [
   '\nwhat the load did, and what was refused by cause',
