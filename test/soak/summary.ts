@@ -21,7 +21,9 @@ export const summaryOf = (run: SoakRun): string =>
 export const progressOf = ({ starts, soak: { journal }, samples }: Seen): string => {
   const all = starts.starts();
   const times = all.flatMap(({ startMs }) => startMs ?? []).toSorted((a, b) => a - b);
-  const memory = windowsOf(samples.all).map(({ part, largestMiB }) => `${part} ${largestMiB.toFixed(0)} MiB`);
+  const memory = [...Map.groupBy(windowsOf(samples.all), ({ part }) => part)].map(
+    ([part, windows]) => `${part} ${Math.max(...windows.map(({ largestMiB }) => largestMiB)).toFixed(0)} MiB`,
+  );
   const seconds = [0.5, 0.99, 1].map((share) => secondsAt(times, share)).join(' / ');
   const done = `${journal.faults.length} faults, ${all.length} pods, started in ${seconds} s`;
   return `${done}; ${journal.violations.length} violations; at most ${memory.join(', ')}`;
