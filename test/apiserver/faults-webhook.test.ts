@@ -182,12 +182,13 @@ const hostile: readonly (readonly [string, string | Buffer, readonly unknown[]])
 
 test('while the webhook is fed with nonsense, it answers each, and every pod gets its plan', async () => {
   const { port, get } = await startReplica('fed');
-  await withBudget('fed');
-  const load = createPods('fed');
+  const namespace = `fed-${Date.now()}`;
+  await withBudget(namespace);
+  const load = createPods(namespace);
   const answers: string[] = [];
   for (const [name, body, expected] of hostile) {
     for (const path of ['/mutate-pods', '/validate-budgets']) {
-      const status = await post(port, path, body);
+      const status = await post(port, path, typeof body === 'string' ? body.replace('"fed"', `"${namespace}"`) : body);
       // Either path is for the one kind: what the other makes of it is only not to be a crash.
       answers.push(...(expected.includes(status) || status === 200 ? [] : [`${path} ${name}: ${status}`]));
       await wait(100);
