@@ -56,6 +56,15 @@ export const admitPod = admitPodBy(planPod);
 const specOf = (object: unknown): unknown =>
   typeof object === 'object' && object !== null ? Reflect.get(object, 'spec') : undefined;
 
+/** What is nested too deeply to be compared was never stored. */
+const isSameSpec = (a: unknown, b: unknown): boolean => {
+  try {
+    return isDeepStrictEqual(specOf(a), specOf(b));
+  } catch {
+    return false;
+  }
+};
+
 const refusalFor = (violations: readonly Violation[]): Admission => ({
   result: 'Refused',
   warnings: [],
@@ -80,7 +89,7 @@ const budgetWarnings = (budget: ConnectionBudget, surroundings: Surroundings): r
 export const admitBudget = (request: AdmissionRequest, surroundings: Surroundings): Admission => {
   const { operation, object, oldObject, subResource } = request;
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || subResource !== '') return allowed;
-  if (operation === 'UPDATE' && isDeepStrictEqual(specOf(object), specOf(oldObject))) return allowed;
+  if (operation === 'UPDATE' && isSameSpec(object, oldObject)) return allowed;
   const { budget, violations } = parseConnectionBudget(object);
   if (violations !== undefined) return refusalFor(violations);
   return { result: 'Allowed', warnings: budgetWarnings(budget, surroundings) };
