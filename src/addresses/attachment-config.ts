@@ -48,11 +48,11 @@ const valueOf = (ip: string): bigint | undefined => {
 
 /** "10.1.0.0/16"; an address alone is a subnet of one. undefined for what is none. */
 export const parseSubnet = (text: string): Subnet | undefined => {
-  const [ip = '', prefix] = text.split('/');
+  const [, ip = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const value = valueOf(ip);
   const family = ip.includes(':') ? 'IPv6' : 'IPv4';
   const length = prefix === undefined ? Number(bitsOf[family]) : Number(prefix);
-  if (value === undefined || !Number.isInteger(length) || length < 0 || length > bitsOf[family]) return undefined;
+  if (value === undefined || length > bitsOf[family]) return undefined;
   const size = 1n << (bitsOf[family] - BigInt(length));
   const first = value - (value % size);
   return { family, first, last: first + size - 1n };

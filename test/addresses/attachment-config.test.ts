@@ -76,6 +76,9 @@ it.each([
   expect(subnet !== undefined && holdsAddress(subnet, ip)).toBe(expected);
 });
 
-it.each(['192.0.2.0/33', 'net', '192.0.2.0/x', '2001:db8::/129'])('%s is no subnet', (text) => {
-  expect(parseSubnet(text)).toBeUndefined();
-});
+it.each(['192.0.2.0/33', 'net', '192.0.2.0/x', '2001:db8::/129', '192.0.2.0/', '192.0.2.0/1e1', '192.0.2.0/24/7'])(
+  '%s is no subnet',
+  (text) => {
+    expect(parseSubnet(text)).toBeUndefined();
+  },
+);
