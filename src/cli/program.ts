@@ -6,6 +6,7 @@ import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
 import { CannotHereError } from './cannot-here.ts';
 import { type DoctorCommandOptions, examine } from './doctor.ts';
+import { InputError } from './input-file.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
 import { runtimePid } from './node.ts';
 import { planPage } from './page/plan-page.ts';
@@ -21,7 +22,7 @@ import {
   type ProveCommandOptions,
   type Terminal,
 } from './prove.ts';
-import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
+import { type BudgetFile, readBudgets } from './read-budgets.ts';
 
 /** Exit statuses of the command; a proof that is not as predicted is a failed one. */
 const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
