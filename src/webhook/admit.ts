@@ -24,9 +24,14 @@ const isLeftAlone = ({ metadata, spec }: PodManifest): boolean =>
 const podOf = ({ object }: AdmissionRequest): PodManifest => object ?? {};
 
 /** undefined: the pod is nobody's, or its budget only plans. */
-const budgetFor = (request: AdmissionRequest, pod: PodManifest, budgets: readonly ConnectionBudget[]) => {
-  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return undefined;
-  const budget = winningBudget(budgets, pod.metadata?.labels ?? {});
+const budgetFor = (
+  { operation, subResource, namespace }: AdmissionRequest,
+  pod: PodManifest,
+  { budgetsMeaning }: Surroundings,
+) => {
+  if (operation !== 'CREATE' || subResource !== '' || isLeftAlone(pod)) return undefined;
+  const labels = pod.metadata?.labels ?? {};
+  const budget = winningBudget(budgetsMeaning({ namespace, labels }), labels);
   return budget?.spec.updatePolicy.mode === 'Off' ? undefined : budget;
 };
 
@@ -38,7 +43,7 @@ export const admitPodBy =
   (request, surroundings, signer) => {
     const pod = podOf(request);
     const { namespace } = request;
-    const budget = budgetFor(request, pod, surroundings.budgetsIn(namespace));
+    const budget = budgetFor(request, pod, surroundings);
     if (budget === undefined) return allowed;
     const attachmentKey = attachmentKeyOf(budget);
     return plan(readingOf(pod), {

@@ -10,7 +10,7 @@ const budget = parsedBudget();
 const context: AnswerContext = {
   admitPod,
   surroundings: {
-    budgetsIn: () => [budget],
+    budgetsMeaning: () => [budget],
     observedFor: ({ namespace }) => nothingObserved(namespace),
     nodeFactsFor: () => undefined,
     namespaceLabels: () => undefined,
