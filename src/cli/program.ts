@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
+import { printableLines } from '../api/printable.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
 import { CannotHereError } from './cannot-here.ts';
@@ -179,14 +180,14 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
 
 const failureOf = (error: unknown, help: string): Outcome => {
   if (isImpossibleHere(error) || error instanceof CannotHereError)
-    return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
+    return { status: exitStatus.cannotHere, stdout: '', stderr: `${printableLines(error.message)}\n` };
   if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'commander.helpDisplayed' || code === 'commander.help')
     return { status: exitStatus.done, stdout: help, stderr: '' };
   const message = error instanceof Error ? error.message : String(error);
   const status = code.startsWith('commander.') ? exitStatus.badInput : exitStatus.failed;
-  return { status, stdout: '', stderr: `${message}\n` };
+  return { status, stdout: '', stderr: `${printableLines(message)}\n` };
 };
 
 const silent: Terminal = { signal: new AbortController().signal, writeProgress: () => undefined };
