@@ -1,3 +1,5 @@
+import { Random } from './random.ts';
+
 /** Something that reads what others wrote, and what it promises of any input. */
 export interface Decoder {
   readonly name: string;
@@ -23,4 +25,25 @@ export const unlessRefused = <T>(isOwn: (error: unknown) => boolean, read: () =>
 
 export const requireTrue = (holds: boolean, promise: string): void => {
   if (!holds) throw new Error(`broken promise: ${promise}`);
+};
+
+/** Undefined for what is none. */
+export const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+};
+
+/** An input cut anywhere, always the same. */
+export const chunksOf = (input: Buffer): readonly Buffer[] => {
+  const random = new Random(input.length);
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < input.length;) {
+    const length = 1 + random.nat(random.pick([1, 9, 400]));
+    chunks.push(input.subarray(at, at + length));
+    at += length;
+  }
+  return chunks;
 };

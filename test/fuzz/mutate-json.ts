@@ -1,3 +1,4 @@
+import { jsonOf } from './decoder.ts';
 import type { Random } from './random.ts';
 
 /** JSON that is well formed and not what was expected: other types, names, numbers, depths. */
@@ -58,14 +59,6 @@ const mutateValue = (value: unknown, random: Random): unknown => {
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(changedEntries(Object.entries(value), random));
   return oddValue(random);
-};
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 };
 
 /** No input grows beyond it, as those of mutate-bytes.ts. */

@@ -1,24 +1,7 @@
-import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
-import { nothingObserved } from '../../src/api/demand.ts';
-import { createLogger } from '../../src/observability/logger.ts';
-import { admitPod } from '../../src/webhook/admit.ts';
-import { type AnswerContext, answerFor } from '../../src/webhook/answer.ts';
-import { outboundBudget, parsedBudget } from './budgets.ts';
-
-const budget = parsedBudget();
-const context: AnswerContext = {
-  admitPod,
-  surroundings: {
-    budgetsMeaning: () => [budget],
-    observedFor: ({ namespace }) => nothingObserved(namespace),
-    nodeFactsFor: () => undefined,
-    namespaceLabels: () => undefined,
-    attachment: () => undefined,
-  },
-  signer: () => ({ keyId: 'key', sign: () => Buffer.alloc(64) }),
-  logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
-};
+import { answerFor } from '../../src/webhook/answer.ts';
+import { context } from './answer-context.ts';
+import { outboundBudget } from './budgets.ts';
 
 const bodyOf = (object: string, rest = ''): Buffer =>
   Buffer.from(

@@ -100,7 +100,7 @@ const ipam: Decoder = {
   },
 };
 
-const lease: Decoder = {
+const hostLocalLease: Decoder = {
   name: 'host-local-lease',
   seeds: ['0123456789abcdef\r\neth0', 'abc\ncb12', 'x\ny\nz'],
   check: (input) => {
@@ -133,4 +133,4 @@ const networks: Decoder = {
   },
 };
 
-export const addressDecoders: readonly Decoder[] = [network, attachment, ipam, lease, networks];
+export const addressDecoders: readonly Decoder[] = [network, attachment, ipam, hostLocalLease, networks];

@@ -9,25 +9,13 @@ import { createListDecoder } from '../../../src/kube/list-decoder.ts';
 import { pageOf } from '../../../src/kube/requests.ts';
 import { parseWatchEvent } from '../../../src/kube/watch-event.ts';
 import { parseBody } from '../../../src/kube/wire.ts';
-import { type Decoder, requireTrue, unlessRefused } from '../decoder.ts';
-import { Random } from '../random.ts';
+import { chunksOf, type Decoder, jsonOf, requireTrue, unlessRefused } from '../decoder.ts';
 
 const isKubeError = (error: unknown): boolean => error instanceof KubeError;
 
 const pod = {
   metadata: { name: 'gateway-0', namespace: 'messaging', uid: 'u1', resourceVersion: '7', labels: { app: 'gateway' } },
   spec: { containers: [{ name: 'gateway', args: ['{"items":[{}]}', ']'] }] },
-};
-
-const chunksOf = (input: Buffer): readonly Buffer[] => {
-  const random = new Random(input.length);
-  const chunks: Buffer[] = [];
-  for (let at = 0; at < input.length;) {
-    const length = 1 + random.nat(random.pick([1, 9, 400]));
-    chunks.push(input.subarray(at, at + length));
-    at += length;
-  }
-  return chunks;
 };
 
 const lines: Decoder = {
@@ -57,15 +45,6 @@ const decodedList = (chunks: readonly Buffer[]): List => {
   return { items, rest: parseBody(decoder.rest()) };
 };
 
-/** JSON.parse of the whole, which the decoder spares. */
-const parsedList = (input: Buffer): unknown => {
-  try {
-    return JSON.parse(input.toString('utf8'));
-  } catch {
-    return undefined;
-  }
-};
-
 /** What is nested too deeply to be compared is too deep to be written, and is no object of Kubernetes. */
 const isSame = (a: unknown, b: unknown): boolean => {
   try {
@@ -91,7 +70,7 @@ const list: Decoder = {
     const whole = unlessRefused(isKubeError, () => decodedList([input]));
     const cut = unlessRefused(isKubeError, () => decodedList(chunksOf(input)));
     requireTrue(isSame(whole, cut), 'chunks mean nothing');
-    const expected = parsedList(input);
+    const expected = jsonOf(input.toString('utf8'));
     requireTrue(whole === undefined || expected !== undefined || input.length === 0, 'what is no JSON is refused');
     if (!isFields(expected) || whole === undefined) return;
     const { items } = expected;

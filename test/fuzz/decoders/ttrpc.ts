@@ -14,8 +14,7 @@ import { RequestSchema, ResponseSchema } from '../../../src/ttrpc/gen/ttrpc_pb.t
 import { type Message, MessageDecoder, messageTypes } from '../../../src/ttrpc/message.ts';
 import { FrameDecoder } from '../../../src/ttrpc/mux.ts';
 import { handshake } from '../../nri/handshake.ts';
-import { type Decoder, requireTrue, unlessRefused } from '../decoder.ts';
-import { Random } from '../random.ts';
+import { chunksOf, type Decoder, requireTrue, unlessRefused } from '../decoder.ts';
 
 const isTtrpcError = (error: unknown): boolean => error instanceof TtrpcError;
 
@@ -36,8 +35,8 @@ const hear = (chunks: Iterable<Uint8Array>): Heard => {
   try {
     for (const chunk of chunks) {
       for (const { connectionId, bytes } of frames.fragments(chunk)) {
-        for (const message of decoders.get(connectionId)?.messages(bytes) ?? [])
-          messages.push({ ...message, connectionId, body: Buffer.from(message.body) });
+        const heard = [...(decoders.get(connectionId)?.messages(bytes) ?? [])];
+        messages.push(...heard.map((message) => ({ ...message, connectionId, body: Buffer.from(message.body) })));
       }
     }
   } catch (error) {
@@ -47,23 +46,12 @@ const hear = (chunks: Iterable<Uint8Array>): Heard => {
   return { messages, endedBy: undefined };
 };
 
-const cut = (input: Buffer): readonly Uint8Array[] => {
-  const random = new Random(input.length);
-  const chunks: Uint8Array[] = [];
-  for (let at = 0; at < input.length;) {
-    const length = 1 + random.nat(random.pick([1, 9, 400]));
-    chunks.push(input.subarray(at, at + length));
-    at += length;
-  }
-  return chunks;
-};
-
 const frames: Decoder = {
   name: 'ttrpc-frames',
   seeds: [...handshake.map(({ bytes }) => bytes), Buffer.concat(handshake.map(({ bytes }) => bytes))],
   check: (input) => {
     const whole = hear([input]);
-    requireTrue(isDeepStrictEqual(hear(cut(input)), whole), 'chunks mean nothing');
+    requireTrue(isDeepStrictEqual(hear(chunksOf(input)), whole), 'chunks mean nothing');
     const bodyBytes = whole.messages.reduce((sum, { body }) => sum + body.length, 0);
     requireTrue(bodyBytes <= input.length, 'no more comes out than went in');
     const again = hear(whole.messages.flatMap((message) => encodeMessage(message.connectionId, message)));

@@ -1,29 +1,12 @@
 import { createPrivateKey, sign } from 'node:crypto';
-import { PassThrough } from 'node:stream';
-import { nothingObserved } from '../../../src/api/demand.ts';
-import { createLogger } from '../../../src/observability/logger.ts';
 import { parseReview } from '../../../src/webhook/admission-review.ts';
-import { admitPod } from '../../../src/webhook/admit.ts';
-import { type Answer, type AnswerContext, answerFor } from '../../../src/webhook/answer.ts';
+import { type Answer, answerFor } from '../../../src/webhook/answer.ts';
 import { certificateSet, defaultCertificatePolicy, nextCertificateSet } from '../../../src/webhook/certificate-set.ts';
 import { currentKey, defaultKeyPolicy, keyRing, nextKeyRing } from '../../../src/webhook/key-ring.ts';
 import type { WebhookPath } from '../../../src/webhook/webhook-metrics.ts';
-import { outboundBudget, parsedBudget } from '../../webhook/budgets.ts';
-import { type Decoder, requireTrue } from '../decoder.ts';
-
-const budget = parsedBudget();
-const context: AnswerContext = {
-  admitPod,
-  surroundings: {
-    budgetsMeaning: () => [budget],
-    observedFor: ({ namespace }) => nothingObserved(namespace),
-    nodeFactsFor: () => undefined,
-    namespaceLabels: () => undefined,
-    attachment: () => undefined,
-  },
-  signer: () => ({ keyId: 'key', sign: () => Buffer.alloc(64) }),
-  logger: createLogger({ level: 'error', name: 'fuzz', destination: new PassThrough().resume() }),
-};
+import { context } from '../../webhook/answer-context.ts';
+import { outboundBudget } from '../../webhook/budgets.ts';
+import { type Decoder, jsonOf, requireTrue } from '../decoder.ts';
 
 const managedFields = [{ manager: 'kubectl', operation: 'Update', fieldsV1: { 'f:spec': { 'k:{"a":"["}': {} } } }];
 
@@ -54,14 +37,6 @@ const pod = {
     ],
     initContainers: [{ name: 'sidecar', restartPolicy: 'Always' }],
   },
-};
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 };
 
 const emptied = (text: string): unknown => {
