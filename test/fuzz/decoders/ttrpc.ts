@@ -28,17 +28,21 @@ interface Heard {
 }
 
 /** As a connection does: one decoder of frames, and one of messages for each connection that somebody receives. */
-const hear = (chunks: Iterable<Uint8Array>): Heard => {
+function* received(chunks: Iterable<Uint8Array>): Generator<Received, void, undefined> {
   const frames = new FrameDecoder();
   const decoders = new Map([1, 2].map((id) => [id, new MessageDecoder()]));
+  for (const chunk of chunks) {
+    for (const { connectionId, bytes } of frames.fragments(chunk)) {
+      const messages = decoders.get(connectionId)?.messages(bytes) ?? [];
+      for (const message of messages) yield { ...message, connectionId, body: Buffer.from(message.body) };
+    }
+  }
+}
+
+const hear = (chunks: Iterable<Uint8Array>): Heard => {
   const messages: Received[] = [];
   try {
-    for (const chunk of chunks) {
-      for (const { connectionId, bytes } of frames.fragments(chunk)) {
-        const heard = [...(decoders.get(connectionId)?.messages(bytes) ?? [])];
-        messages.push(...heard.map((message) => ({ ...message, connectionId, body: Buffer.from(message.body) })));
-      }
-    }
+    for (const message of received(chunks)) messages.push(message);
   } catch (error) {
     if (!(error instanceof TtrpcError)) throw error;
     return { messages, endedBy: error.kind };
