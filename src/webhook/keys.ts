@@ -46,7 +46,7 @@ export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
     name: secretName,
     schema: keyRing,
     next: (ring) =>
-      ring === undefined && published.length > 0
+      (ring ?? []).length === 0 && published.length > 0
         ? successorOf(published, nowMs(), policy)
         : nextKeyRing(ring, nowMs(), policy),
   };

@@ -40,16 +40,17 @@ test('a leader that is cut off stops, the next one writes, and the first follows
   const cutOff = runController(setting, { config: proxy.config, leaseTiming: shortTiming, metrics });
   await until(() => cutOff.isLeading(), true, 30_000);
   const next = runController(setting, { leaseTiming: shortTiming, identity: 'next' });
-  await createNamespace(setting, 'cut-off');
-  await createBudget(setting, 'cut-off');
-  await until(() => conditionOf(setting, 'Ready', ['cut-off']), 'Ready True Ready');
+  const namespace = `cut-off-${Date.now()}`;
+  await createNamespace(setting, namespace);
+  await createBudget(setting, namespace);
+  await until(() => conditionOf(setting, 'Ready', [namespace]), 'Ready True Ready');
 
   proxy.setDown(true);
   await until(() => next.isLeading(), true);
   expect(cutOff.isLeading()).toBe(false);
   expect(await metrics.text()).toContain('connectionbudget_leader_info 0');
-  await declare('cut-off', 30_000);
-  await until(() => declared('cut-off'), 30_000);
+  await declare(namespace, 30_000);
+  await until(() => declared(namespace), 30_000);
   proxy.setDown(false);
   await wait(shortTiming.leaseDurationMs);
 
@@ -60,22 +61,23 @@ test('a leader that is stopped, and continued when another leads, writes nothing
   const stopped = await startBehindProxy(setting.server, 'stopped');
   await until(() => isLeading(stopped), true, 30_000);
   const next = await startBehindProxy(setting.server, 'next');
-  await createNamespace(setting, 'stopped');
-  await createBudget(setting, 'stopped');
-  await until(() => declared('stopped'), 20_000);
+  const namespace = `stopped-${Date.now()}`;
+  await createNamespace(setting, namespace);
+  await createBudget(setting, namespace);
+  await until(() => declared(namespace), 20_000);
 
   stopped.child.kill('SIGSTOP');
-  await declare('stopped', 30_000);
+  await declare(namespace, 30_000);
   // The Lease of the stopped one lasts 15 s; others look every 2 s.
-  await until(() => declared('stopped'), 30_000, 30_000);
+  await until(() => declared(namespace), 30_000, 60_000);
   const before = leadersWrites(stopped);
   stopped.child.kill('SIGCONT');
-  await declare('stopped', 40_000);
-  await until(() => declared('stopped'), 40_000);
+  await declare(namespace, 40_000);
+  await until(() => declared(namespace), 40_000);
   await until(() => isLeading(stopped), false);
   await wait(1000);
 
   expect(leadersWrites(stopped)).toBe(before);
   expect(await isLeading(next)).toBe(true);
   expect(stopped.log.filter(({ message }) => message === 'the leadership is in doubt')).not.toEqual([]);
-}, 90_000);
+}, 150_000);

@@ -72,7 +72,7 @@ test('a budget that is deleted in use is forgotten, its pods stay as they are, a
   expect(requests.slice(sent).filter((line) => !line.startsWith('GET '))).toEqual([]);
   const stored = await setting.client.get<Pod>({ resource: pods, namespace: 'deleted', name: 'gateway-1' }, call);
   expect(stored.metadata?.resourceVersion).toBe(pod.metadata?.resourceVersion);
-  expect(controller.surroundings.budgetsIn('deleted')).toEqual([]);
+  expect(controller.surroundings.budgetsMeaning({ namespace: 'deleted', labels })).toEqual([]);
   await createBudget(setting, 'deleted');
   await until(() => conditionOf(setting, 'Applied', ['deleted']), 'Applied True AllPodsCurrent');
 });
@@ -179,7 +179,7 @@ test('a budget with fields and a status of a newer version is planned, keeps its
     expect(await messageOf('Feasible', 'newer')).toContain(
       'spec.sockets is not known to this version and is not planned',
     );
-    expect(controller.surroundings.budgetsIn('newer')).toHaveLength(1);
+    expect(controller.surroundings.budgetsMeaning({ namespace: 'newer', labels })).toHaveLength(1);
     expect(await statusOf(setting, 'newer')).toMatchObject({ peakConnections: 700, observedGeneration: 1 });
     expect(requests.filter((line) => /^PATCH .*newer.*\/status/.test(line))).toHaveLength(1);
   });
@@ -192,7 +192,7 @@ test('an operator that is newer than its CRD plans pods, says that it cannot wri
     await createBudget(setting, 'ahead');
 
     await until(async () => /reconcile_failures_total\{kind="ServerError"\} [1-9]/.test(await metrics.text()), true);
-    expect(controller.surroundings.budgetsIn('ahead')).toHaveLength(1);
+    expect(controller.surroundings.budgetsMeaning({ namespace: 'ahead', labels })).toHaveLength(1);
   });
   runController(setting);
 

@@ -60,15 +60,16 @@ test('what may not be listed or kept secret is said while it waits, and it is re
 test('without the rights to statuses, Events, the Lease, and at last without a token it says so, and then goes on', async () => {
   const operator = await startReadyOperator(kubeconfig, 'working');
   await until(() => isLeading(operator), true, 30_000);
-  await createNamespace(setting, 'rights');
+  const namespace = `rights-${Date.now()}`;
+  await createNamespace(setting, namespace);
 
   const giveStatusBack = await withdraw(setting.client, 'connectionbudgets/status', 'events');
-  await createBudget(setting, 'rights');
+  await createBudget(setting, namespace);
   await until(() => hasMetric(operator, /reconcile_failures_total\{kind="Forbidden"\} ([2-9]|\d\d)/), true);
   expect(hasLogged(operator, 'the reconciliation failed and is tried again')).toBe(true);
   await giveStatusBack();
   const giveEventsBack = await withdraw(setting.client, 'events');
-  await until(() => hasStatus('rights'), true, 30_000);
+  await until(() => hasStatus(namespace), true, 30_000);
   await until(() => hasMetric(operator, /event_failures_total\{kind="Forbidden"\} [1-9]/), true);
   await giveEventsBack();
 
@@ -84,10 +85,11 @@ test('without the rights to statuses, Events, the Lease, and at last without a t
   expect((await operator.get('/healthz')).status).toBe(200);
   await issueToken(setting.server, setting.client);
   await until(() => isLeading(operator), true, 40_000);
-  await createNamespace(setting, 'token');
-  await createBudget(setting, 'token');
-  await until(() => hasStatus('token'), true);
-  await until(async () => (await eventsIn(setting, 'token')).length > 0, true);
+  const later = `token-${Date.now()}`;
+  await createNamespace(setting, later);
+  await createBudget(setting, later);
+  await until(() => hasStatus(later), true);
+  await until(async () => (await eventsIn(setting, later)).length > 0, true);
   operator.child.kill('SIGTERM');
   expect(await operator.exited).toBe(0);
 }, 180_000);

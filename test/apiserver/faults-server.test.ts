@@ -68,7 +68,7 @@ function mostOfAKind(lines: readonly string[], pattern: RegExp): number {
 
 test('after the API server was killed, three operators know all again, with one list of each kind at most', async () => {
   const operators = await startOperators(3);
-  const places = ['killed-0', 'killed-1', 'killed-2'];
+  const places = [0, 1, 2].map((at) => `killed-${at}-${Date.now()}`);
   for (const place of places) {
     await createNamespace(setting, place);
     await createBudget(setting, place);
@@ -101,9 +101,10 @@ test('after the API server was killed, three operators know all again, with one 
 
 test('while etcd stands still for 20 s nobody falls over or leads twice, and then all goes on', async () => {
   const operators = await startOperators(2);
-  await createNamespace(setting, 'still');
-  await createBudget(setting, 'still');
-  await until(async () => (await statusOf(setting, 'still'))?.observedGeneration, 1);
+  const namespace = `still-${Date.now()}`;
+  await createNamespace(setting, namespace);
+  await createBudget(setting, namespace);
+  await until(async () => (await statusOf(setting, namespace))?.observedGeneration, 1);
   const { pid } = findDaemon(setting.server.dir, 'etcd')!;
   onTestFinished(() => void process.kill(pid, 'SIGCONT'));
 
@@ -122,8 +123,8 @@ test('while etcd stands still for 20 s nobody falls over or leads twice, and the
   expect(leaders.at(-1)).toBe(0);
   expect(healthy).toEqual([200, 200]);
   const change = [{ op: 'replace', path: '/spec/inbound/0/connections', value: 30_000 }] as const;
-  const target = { resource: budgets, namespace: 'still', name: 'gateway' };
+  const target = { resource: budgets, namespace, name: 'gateway' };
   await until(() => setting.client.patch<CustomObject>(target, change, call).then(() => true), true, 30_000);
-  await until(async () => (await statusOf(setting, 'still'))?.plan?.declaredConnections, 30_000, 60_000);
+  await until(async () => (await statusOf(setting, namespace))?.plan?.declaredConnections, 30_000, 60_000);
   expect(await stopAll(operators)).toEqual([0, 0]);
 }, 120_000);

@@ -1,5 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { collectionPath, type KubeObject, type Resource } from '../../src/kube/resources.ts';
 import type { ApiServer } from '../cluster/lab/api-server.ts';
@@ -92,7 +93,7 @@ export async function grantOperatorRights(server: ApiServer, client: KubeClient)
   return writeTokenKubeconfig(server);
 }
 
-/** Takes rights to some resources away; what is returned gives them back. */
+/** Takes rights to some resources away; what is returned gives all back, as does the end of the test. */
 export async function withdraw(client: KubeClient, ...resources: readonly string[]): Promise<() => Promise<void>> {
   const left = (rules: readonly Rule[]) =>
     rules.map((rule) => ({ ...rule, resources: rule.resources.filter((one) => !resources.includes(one)) }));
@@ -101,8 +102,10 @@ export async function withdraw(client: KubeClient, ...resources: readonly string
     await client.patch(clusterRoleTarget, [{ op: 'replace', path: '/rules', value: value(clusterRules) }], call);
     await client.patch(roleTarget, [{ op: 'replace', path: '/rules', value: value(namespaceRules) }], call);
   };
+  const giveBack = async (): Promise<void> => set((rules) => rules);
+  onTestFinished(giveBack);
   await set(left);
-  return async () => set((rules) => rules);
+  return giveBack;
 }
 
 const tokenFileOf = ({ dir }: ApiServer): string => join(dir, 'operator.token');

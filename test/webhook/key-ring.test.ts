@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { currentKey, keyIdFor, type KeyRing, nextKeyRing, successorOf } from '../../src/webhook/key-ring.ts';
+import { currentKey, keyIdFor, type KeyRing, keyRing, nextKeyRing, successorOf } from '../../src/webhook/key-ring.ts';
 
 const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
 const first = nextKeyRing(undefined, 0, policy);
@@ -71,4 +71,15 @@ test('in the place of a deleted ring comes a rotation: the key before signs unti
   expect(currentKey(ring, 109)?.keyId).toBe(first[0]?.keyId);
   expect(currentKey(ring, 110)?.keyId).toBe(ring[1]?.keyId);
   expect(currentKey(successorOf([], 10, policy), 10)).toBeDefined();
+});
+
+test('a damaged key is as one that is not there, and the others stay', () => {
+  const [key] = first;
+  const [other] = nextKeyRing(undefined, 0, policy);
+  const damaged = [
+    { ...key, keyId: 'cut', privateKey: key?.privateKey?.slice(8) },
+    { ...key, keyId: 'of-another', privateKey: other?.privateKey },
+    { ...key, keyId: 'no-key', publicKey: 'AAAA' },
+  ];
+  expect(keyRing.parse([...damaged, key])).toEqual([key]);
 });
