@@ -36,7 +36,12 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
   const worker = createNamespaceWorker(workerOptions);
-  const writer = createConnectionNodeWriter(options.api);
+  const writer = createConnectionNodeWriter(options.api, (fields) =>
+    options.logger.warn(
+      { fields },
+      'left out of the ConnectionNode: the CustomResourceDefinition is of an older version',
+    ),
+  );
   const agent = assemble(options, { procRoot, worker, writer, metrics });
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
