@@ -36,17 +36,15 @@ export function readNetnsOwner(netnsPath: string | undefined, procRoot: string):
   return Number.isNaN(pid) ? undefined : orUndefined(() => readProcess(pid, procRoot));
 }
 
-/** Whether the pod's own network is there: a younger process that has the pid of its sandbox is in another. */
-export function hasNetwork({ netnsPath, netnsOwner }: PlannedPod, procRoot: string): boolean {
-  if (netnsPath === undefined || !existsSync(netnsPath)) return false;
-  if (netnsOwner === undefined) return true;
-  const now = orUndefined(() => readProcess(netnsOwner.pid, procRoot));
-  return now?.startTimeTicks === netnsOwner.startTimeTicks;
+/** Of which the runtime has not told yet: a younger process that has the pid of its sandbox is in another network. */
+export function hasEnded({ netnsOwner }: PlannedPod, procRoot: string): boolean {
+  if (netnsOwner === undefined) return false;
+  return orUndefined(() => readProcess(netnsOwner.pid, procRoot))?.startTimeTicks !== netnsOwner.startTimeTicks;
 }
 
-/** Of which the runtime has not told yet; a pod on its node's network is never known to have. */
-export const hasEnded = (pod: PlannedPod, procRoot: string): boolean =>
-  pod.netnsPath !== undefined && !hasNetwork(pod, procRoot);
+/** Whether the pod's own network is there. */
+export const hasNetwork = (pod: PlannedPod, procRoot: string): boolean =>
+  pod.netnsPath !== undefined && existsSync(pod.netnsPath) && !hasEnded(pod, procRoot);
 
 function isSameFile(a: string, b: string): boolean {
   const [first, second] = [a, b].map((path) => orUndefined(() => statSync(path)));
