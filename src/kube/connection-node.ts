@@ -56,18 +56,8 @@ export function createConnectionNodeWriter(
         throw error;
       }
     },
-    write: async (name, status, { signal }) => {
-      const sendApply = (message: Message): Promise<unknown> =>
-        sendKnown(message, { send: (known) => send(known, signal), onLeftOut });
-      const apply = applyStatus(name, status);
-      try {
-        await sendApply(apply);
-      } catch (error) {
-        if (!isKubeError(error, 'NotFound')) throw error;
-        await createIfMissing((message) => send(message, signal), name);
-        await sendApply(apply);
-      }
-    },
+    write: (name, status, { signal }) =>
+      writeStatus(name, status, { send: (message) => send(message, signal), onLeftOut }),
     close: () => agent.destroy(),
   };
 }
@@ -75,6 +65,17 @@ export function createConnectionNodeWriter(
 interface Sending {
   readonly send: (message: Message) => Promise<unknown>;
   readonly onLeftOut: (fields: readonly string[]) => void;
+}
+
+async function writeStatus(name: string, status: object, sending: Sending): Promise<void> {
+  const apply = applyStatus(name, status);
+  try {
+    await sendKnown(apply, sending);
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+    await createIfMissing(sending.send, name);
+    await sendKnown(apply, sending);
+  }
 }
 
 /** The CRD may be upgraded at any time, so each write is tried whole first. */

@@ -72,6 +72,8 @@ export async function setNode(
   const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
   publishKey('key-1', signer);
   const worker = createNamespaceWorker({ signal });
+  // As the agent, which has read the node's facts before it is asked for anything: the first visit starts a thread.
+  await worker.run('/proc/self/ns/net', []);
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
   const host: Host = {

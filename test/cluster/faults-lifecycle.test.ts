@@ -32,10 +32,10 @@ const condition = (app: string, type: string, is: string): Promise<unknown> =>
 
 /** Another pod of the budget `turn` each second until the action is over; gives how many. */
 const createDuring = async (prefix: string, action: () => Promise<void>): Promise<number> => {
-  let isOver = false;
-  const over = action().finally(() => (isOver = true));
+  const over = new AbortController();
+  const acted = action().finally(() => over.abort());
   let created = 0;
-  for (; !isOver; created += 1) {
+  for (; !over.signal.aborted; created += 1) {
     const container = {
       name: 'program',
       image: probeReference,
@@ -48,7 +48,7 @@ const createDuring = async (prefix: string, action: () => Promise<void>): Promis
     await kubectl(cluster(), ['apply', '-f', '-'], { signal, input });
     await sleep(1000);
   }
-  await over;
+  await acted;
   return created;
 };
 
