@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { NodeFacts } from '../planner/demand.ts';
 import { count, countOrZero, label } from './fields.ts';
 
