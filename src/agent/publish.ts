@@ -1,7 +1,7 @@
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import { KubeError } from '../kube/connection-node.ts';
 import { pause } from './pause.ts';
-import { textWithoutUsage } from './report.ts';
+import { differenceBetween } from './report.ts';
 
 export interface PublishTiming {
   /** Events come in bursts: what follows within this time goes into one write. */
@@ -37,8 +37,14 @@ export function publishDelayMs(
 ): number {
   if (last === undefined) return 0;
   const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
-  if (isSame(status, last.status)) return after(timing.repeatEveryMs);
-  return textWithoutUsage(status) === textWithoutUsage(last.status) ? after(timing.usageEveryMs) : 0;
+  switch (differenceBetween(status, last.status)) {
+    case 'None':
+      return after(timing.repeatEveryMs);
+    case 'Usage':
+      return after(timing.usageEveryMs);
+    case 'Facts':
+      return 0;
+  }
 }
 
 /** The wait after `failures` failures in a row (1 or more): doubled, half of it random. `random` is in [0, 1). */
@@ -126,5 +132,3 @@ export class Publisher {
 }
 
 const retryAfterMsOf = (error: unknown): number => (error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0);
-
-const isSame = (a: ConnectionNodeStatus, b: ConnectionNodeStatus): boolean => JSON.stringify(a) === JSON.stringify(b);
