@@ -109,9 +109,10 @@ async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[
     // koffi finds its native module by files; it stays a package of its own.
     external: ['koffi'],
     banner: { js: requireForBundledPackages },
-    minify: true,
-    // Errors and classes keep their names in logs.
-    keepNames: true,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    // Errors, classes and stack traces keep their names in logs. (keepNames names every closure whenever it is made.)
+    minifyIdentifiers: false,
     legalComments: 'none',
     metafile: true,
     write: false,

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import { type ConnectionNodeStatus, plannedFacts, type PodReport } from '../api/connection-node.ts';
+import type { ConnectionNodeStatus, PodReport } from '../api/connection-node.ts';
+import { plannedFacts } from '../api/node-report.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import { settableNofileFor } from './adjust.ts';
