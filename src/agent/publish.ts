@@ -37,14 +37,9 @@ export function publishDelayMs(
 ): number {
   if (last === undefined) return 0;
   const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
-  switch (differenceBetween(status, last.status)) {
-    case 'None':
-      return after(timing.repeatEveryMs);
-    case 'Usage':
-      return after(timing.usageEveryMs);
-    case 'Facts':
-      return 0;
-  }
+  const difference = differenceBetween(status, last.status);
+  if (difference === 'Facts') return 0;
+  return after(difference === 'Usage' ? timing.usageEveryMs : timing.repeatEveryMs);
 }
 
 /** The wait after `failures` failures in a row (1 or more): doubled, half of it random. `random` is in [0, 1). */
