@@ -6,7 +6,9 @@ import { differenceBetween } from './report.ts';
 export interface PublishTiming {
   /** Events come in bursts: what follows within this time goes into one write. */
   readonly debounceMs: number;
-  /** The shortest time between two writes that differ in usage alone. */
+  /** The shortest time between two writes: while pods come and go, each differs from the one before. */
+  readonly betweenWritesMs: number;
+  /** The same where they differ in usage alone. */
   readonly usageEveryMs: number;
   /** The same is written again after this time: the object may have been deleted. */
   readonly repeatEveryMs: number;
@@ -17,6 +19,7 @@ export interface PublishTiming {
 
 export const usualTiming: PublishTiming = {
   debounceMs: 200,
+  betweenWritesMs: 1000,
   usageEveryMs: 30_000,
   repeatEveryMs: 600_000,
   firstRetryMs: 1000,
@@ -38,7 +41,7 @@ export function publishDelayMs(
   if (last === undefined) return 0;
   const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
   const difference = differenceBetween(status, last.status);
-  if (difference === 'Facts') return 0;
+  if (difference === 'Facts') return after(timing.betweenWritesMs);
   return after(difference === 'Usage' ? timing.usageEveryMs : timing.repeatEveryMs);
 }
 
