@@ -152,7 +152,7 @@ export class Runtime {
   }
 }
 
-export async function ended(process: ChildProcess): Promise<void> {
+async function ended(process: ChildProcess): Promise<void> {
   if (process.exitCode !== null || process.signalCode !== null) return;
   const exit = once(process, 'exit');
   process.kill('SIGKILL');
