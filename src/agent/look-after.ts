@@ -1,12 +1,15 @@
 import type { Agent } from './assemble.ts';
+import { startCpuClock } from './cpu-clock.ts';
 import { giveBackLost } from './look-after-addresses.ts';
 import { pause } from './pause.ts';
 import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, onError } = agent;
-  while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
+  const { options, verifier, keys, pods, flows, metrics, onError } = agent;
+  const { verifyEveryMs } = options.timing;
+  while (await pause(jittered(verifyEveryMs), signal)) {
+    const cpuMs = startCpuClock();
     try {
       keys.reread();
       pods.forgetRefused(Date.now());
@@ -14,6 +17,16 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
+    const spentMs = cpuMs();
+    flows.seeTotals(spentMs, verifyEveryMs);
+    metrics.countLooking('Totals', spentMs);
+  }
+}
+
+/** Beside the totals: a round over very many sockets takes seconds, and new processes are not to wait for it. */
+export async function observeFlowsForEver({ options, flows, onError }: Agent, signal: AbortSignal): Promise<void> {
+  while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
+    await flows.look(signal).catch((error: unknown) => !signal.aborted && onError(error));
   }
 }
 

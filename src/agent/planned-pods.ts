@@ -1,3 +1,4 @@
+import type { FlowReport } from '../api/connection-node.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
 import type { Raises } from './container-nofile.ts';
@@ -54,6 +55,8 @@ export interface PlannedPod {
   /** The planned ones, by name: the last that was created. */
   readonly containers: ReadonlyMap<string, PlannedContainer>;
   readonly usage: Usage;
+  /** What each flow was last told to have; absent: Unknown. */
+  readonly flows?: readonly FlowReport[];
 }
 
 interface Refused {

@@ -13,7 +13,7 @@ type Verdict = Pick<PodReport, 'verified' | 'reason' | 'message'>;
 
 /** What the agent says of one pod, from what it last saw. */
 export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport {
-  const { namespace, name, uid, plan, usage } = pod;
+  const { namespace, name, uid, plan, usage, flows } = pod;
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
     const verdict = { verified: false, reason: 'SignatureInvalid', message: shortened(plan.message) } as const;
@@ -29,6 +29,7 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
     message: shortened(message),
     sourceAddresses: [...sourceAddressesOf(pod)],
     ...usage,
+    ...(flows === undefined ? {} : { flows: [...flows] }),
   };
 }
 

@@ -6,7 +6,7 @@ import { serveObservability } from '../observability/serve-observability.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { type Agent, assemble } from './assemble.ts';
 import { connect } from './connect.ts';
-import { giveBackForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
+import { giveBackForEver, observeFlowsForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
 import { reportsFor } from './report.ts';
 import { runTogether } from './together.ts';
@@ -38,7 +38,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
-  const parts = [connect, verifyForEver, giveBackForEver, readFactsForEver, publish];
+  const parts = [connect, verifyForEver, observeFlowsForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
       parts.map((part) => (until) => part(agent, until)),
@@ -47,6 +47,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   } finally {
     await sayLastWord(agent);
     writer.close();
+    agent.flows.close();
     await agent.host.spread.close();
   }
   await server.closed;

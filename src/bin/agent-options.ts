@@ -83,6 +83,7 @@ export function agentOptionsFrom(
       bpffsFolder: data['bpffs-folder'],
       cgroupFolder: data['cgroup-folder'],
     },
+    flowsObjectPath: bpfObjectPath('flows'),
     api: apiLocationFor(data.kubeconfig, env),
     observabilityPort: data.port,
     timing: usualAgentTiming,

@@ -10,7 +10,7 @@ export type FlowSource = (typeof flowSources)[number];
 /** Counts connections by flow, with what this kernel offers; passes take turns. */
 export interface FlowCounter extends Disposable {
   readonly source: FlowSource;
-  /** Why it is not by the iterator, which takes a third of the time; undefined: it is. */
+  /** Why it is not by the iterator, which takes less than half of the time; undefined: it is. */
   readonly reason: string | undefined;
   /** In the order of the matches. Throws LinuxError: Gone, InvalidInput, Aborted, or what neither source can do here. */
   readonly count: (

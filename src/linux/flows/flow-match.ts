@@ -24,7 +24,8 @@ export interface FlowCount {
   readonly timeWait: number;
 }
 
-export const mostMatches = 32;
+/** 32 flows, and what none of them has. */
+const mostMatches = 33;
 export const slotCount = mostMatches + 2;
 /** The rest has slot 0, the match at `index` the slot index + 1, the last is for what others listen on. */
 export const slotOf = (index: number): number => index + 1;

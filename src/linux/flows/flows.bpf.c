@@ -7,8 +7,8 @@
 #include <bpf/bpf_helpers.h>
 
 enum {
-  slots = 34, /* 0: the rest; 1 to 32: flows; 33: of a listener that is no flow's */
-  undeclared = 33,
+  slots = 35, /* 0: the rest; 1 to 33: flows; 34: of a listener that is no flow's */
+  undeclared = slots - 1,
   ports = 65536,
   max_remotes = 512, /* 32 flows with 16 targets */
   chunk = 8192, /* sockets of one read(2): some milliseconds. Above 1,000,000 it would fail (kernel/bpf/bpf_iter.c) */
