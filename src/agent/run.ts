@@ -25,7 +25,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
-  const metrics = createMetrics();
+  const metrics = createMetrics({ eventLoopMonitoringPrecision: 100 });
   const procRoot = prepareProc(options);
   const workerOptions = {
     procRoot,
