@@ -87,7 +87,7 @@ function lookingMetrics(metrics: Metrics): Pick<AgentMetrics, 'countLooking' | '
   });
   const source = metrics.gauge({
     name: 'connectionbudget_flow_source',
-    help: '1 for what counts the connections of flows on this node; none is 1 before a pod has flows.',
+    help: '1 for what counts the connections of flows on this node; none is 1 before the first pass.',
     labels: { source: sources },
   });
   const countLooking = (of: LookedAt, cpuMs: number): void => spent({ of }, cpuMs / 1000);
