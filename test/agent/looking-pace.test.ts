@@ -35,24 +35,25 @@ describe('a pod is passed over until 1 % of its sockets came or went', () => {
   });
 });
 
+const flow = (name: string, connections: number, timeWait = 0) => ({ name, connections, timeWait });
+
 describe('a number is told anew', () => {
   test.each([
-    // planned, before, now, told
-    [20_000, undefined, 987, 987],
-    [20_000, 1000, 1049, 1000],
-    [20_000, 1000, 1050, 1050],
-    [20_000, 1000, 950, 950],
-    [20_000, 100, 119, 100], // a thousandth of 20,000 is 20
-    [20_000, 100, 120, 120],
-    [20_000, 100, 0, 0],
-    [20_000, 0, 1, 1],
-    [10, 3, 4, 4],
-  ])('%i planned, told %s, now %i: %i', (planned, before, now, told) => {
+    // planned, before, now and told
+    [20_000, undefined, [987, 987]],
+    [20_000, 1000, [1049, 1000]],
+    [20_000, 1000, [1050, 1050]],
+    [20_000, 1000, [950, 950]],
+    [20_000, 100, [119, 100]], // a thousandth of 20,000 is 20
+    [20_000, 100, [120, 120]],
+    [20_000, 100, [0, 0]],
+    [20_000, 0, [1, 1]],
+    [10, 3, [4, 4]],
+  ] as const)('%i planned, told %s, now and then told %o', (planned, before, [now, told]) => {
     expect(toldNumber(now, before, planned)).toBe(told);
   });
 
   test('for its own flow, and the others stay', () => {
-    const flow = (name: string, connections: number, timeWait = 0) => ({ name, connections, timeWait });
     const before = [flow('a', 1000, 10), flow('gone', 5)];
     expect(toldFlows([flow('b', 7), flow('a', 1001, 90)], before, 20_000)).toEqual([flow('b', 7), flow('a', 1000, 90)]);
   });

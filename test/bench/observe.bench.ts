@@ -59,6 +59,11 @@ async function childrenCpuSeconds(): Promise<number> {
   return (Number(fields[13]) + Number(fields[14])) / 100;
 }
 
+const ownCpuSeconds = (): Promise<number> => {
+  const { user, system } = process.cpuUsage();
+  return Promise.resolve((user + system) / 1e6);
+};
+
 /** Median of so many looks, as if each came every 15 s. */
 async function tellPeer(name: string, look: () => Promise<void> | void, spent: () => Promise<number>): Promise<void> {
   const cost: number[] = [];
@@ -78,17 +83,13 @@ async function tellPeers(netnsPath: string): Promise<void> {
   await tellPeer('ss -tan, not parsed', ss, childrenCpuSeconds);
   const closing = new AbortController();
   const worker = createNamespaceWorker({ signal: closing.signal });
-  const own = (): Promise<number> => {
-    const { user, system } = process.cpuUsage();
-    return Promise.resolve((user + system) / 1e6);
-  };
   const matches = [match({ localPorts: [heldPort] }), match({ hasRest: true })];
   for (const [name, objectPath] of [
     ['sock_diag, by flow', '/nowhere'],
     ['the iterator, by flow', await flowsObject()],
   ] as const) {
     using counter = openFlowCounter({ objectPath, worker });
-    await tellPeer(name, async () => void (await counter.count(netnsPath, matches, closing.signal)), own);
+    await tellPeer(name, async () => void (await counter.count(netnsPath, matches, closing.signal)), ownCpuSeconds);
   }
   closing.abort();
 }
