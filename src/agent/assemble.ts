@@ -3,7 +3,7 @@ import { attachedProvider } from '../addresses/attached.ts';
 import { podNetworkProvider } from '../addresses/pod-network.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
-import { openFlowCounter } from '../linux/flows/flow-counter.ts';
+import { type FlowCounter, openFlowCounter } from '../linux/flows/flow-counter.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { runProgram } from '../linux/programs.ts';
 import { listFolder, readSmallFile } from '../linux/small-files.ts';
@@ -12,6 +12,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import { AddressFiles } from './address-file.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
+import { CpuMeter } from './cpu-meter.ts';
 import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
 import { LateBefore } from './late-before.ts';
@@ -37,6 +38,7 @@ export interface Agent {
   readonly verifier: Verifier;
   readonly publisher: Publisher;
   readonly flows: FlowObserver;
+  readonly cpuMeter: CpuMeter;
   /** Settles when the pods that were there have been looked at. */
   readonly firstSight: PromiseWithResolvers<void>;
   readonly onError: (error: unknown) => void;
@@ -110,15 +112,16 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     timing: options.timing.publish,
   });
   const verifier = new Verifier(pods, host, onError);
-  const flows = flowObserverFor({ options, metrics, pods, worker });
-  const parts = { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, flows };
+  const cpuMeter = new CpuMeter();
+  const flows = flowObserverFor({ options, metrics, pods, worker, cpuMeter });
+  const parts = { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, flows, cpuMeter };
   return { ...parts, firstSight: Promise.withResolvers<void>(), onError };
 }
 
-type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods'> & Pick<Machinery, 'worker'>;
+type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods' | 'cpuMeter'> & Pick<Machinery, 'worker'>;
 
 /** Says once by what flows are counted, and whenever that changes. */
-function flowObserverFor({ options, metrics, pods, worker }: FlowParts): FlowObserver {
+function flowObserverFor({ options, metrics, pods, worker, cpuMeter }: FlowParts): FlowObserver {
   const { logger, flowsObjectPath: objectPath } = options;
   let known: FlowRound['source'] | undefined;
   const onRound = (round: FlowRound): void => {
@@ -129,7 +132,8 @@ function flowObserverFor({ options, metrics, pods, worker }: FlowParts): FlowObs
     if (source === 'None') logger.warn({ reason }, 'flows cannot be counted on this node');
     else logger.info({ source, reason }, 'flows are counted');
   };
-  return new FlowObserver({ pods, worker, openCounter: () => openFlowCounter({ objectPath, worker }), onRound });
+  const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
+  return new FlowObserver({ pods, worker, cpuMeter, openCounter, onRound });
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

@@ -2,7 +2,7 @@ import type { FlowCounter, FlowSource } from '../linux/flows/flow-counter.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { SocketTotals } from '../linux/sockets.ts';
-import { startCpuClock } from './cpu-clock.ts';
+import type { CpuMeter } from './cpu-meter.ts';
 import { flowsEveryMs, hasChanged } from './looking-pace.ts';
 import { plannedDescriptorsOf } from './observe.ts';
 import { flowUsageFor, plannedFlowsFor } from './planned-flows.ts';
@@ -24,6 +24,7 @@ export interface FlowRound {
 export interface FlowObserverOptions {
   readonly pods: PlannedPods;
   readonly worker: NamespaceWorker;
+  readonly cpuMeter: CpuMeter;
   /** At the first pod that has flows: loading takes some 30 ms. */
   readonly openCounter: () => FlowCounter;
   readonly onRound: (round: FlowRound) => void;
@@ -52,15 +53,13 @@ export class FlowObserver {
   /** A round, where it is time for one and something has changed. Errors are told by onRound. */
   async look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextMs) return;
-    const cpuMs = startCpuClock();
     const due = await this.#due(signal);
     if (due.length === 0) return;
     const round = await this.#round(due, signal);
     if (signal.aborted) return;
-    const cost = { ...this.#totals, flowsCpuMs: cpuMs() };
-    const waitMs = round.source === 'None' ? failedMs : flowsEveryMs(cost);
+    const waitMs = round.source === 'None' ? failedMs : flowsEveryMs({ ...this.#totals, flowsCpuMs: round.cpuMs });
     this.#nextMs = performance.now() + waitMs;
-    this.#options.onRound({ ...round, pods: due.length, cpuMs: cost.flowsCpuMs, waitMs });
+    this.#options.onRound({ ...round, waitMs });
   }
 
   close(): void {
@@ -85,14 +84,16 @@ export class FlowObserver {
     return due;
   }
 
-  async #round(due: readonly PlannedPod[], signal: AbortSignal): Promise<Pick<FlowRound, 'source' | 'reason'>> {
-    const counter = (this.#counter ??= this.#options.openCounter());
+  async #round(due: readonly PlannedPod[], signal: AbortSignal): Promise<Omit<FlowRound, 'waitMs'>> {
+    const pods = due.length;
+    let cpuMs = 0;
     try {
-      for (const pod of due) await this.#count(pod, counter, signal);
-      return { source: counter.source, reason: counter.reason };
+      const counter = (this.#counter ??= this.#options.openCounter());
+      for (const pod of due) cpuMs += await this.#options.cpuMeter.measure(() => this.#count(pod, counter, signal));
+      return { pods, cpuMs, source: counter.source, reason: counter.reason };
     } catch (error) {
       this.#seen = new Map();
-      return { source: 'None', reason: error instanceof Error ? error.message : String(error) };
+      return { pods, cpuMs, source: 'None', reason: error instanceof Error ? error.message : String(error) };
     }
   }
 

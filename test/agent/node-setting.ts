@@ -10,6 +10,7 @@ import { nodeAccess } from '../../src/agent/assemble.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
 import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import { CpuMeter } from '../../src/agent/cpu-meter.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
 import { readAddresses } from '../../src/agent/dress.ts';
@@ -96,7 +97,13 @@ export async function setNode(
   const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
   const flowRounds: FlowRound[] = [];
   const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
-  const flows = new FlowObserver({ pods, worker, openCounter, onRound: (round) => flowRounds.push(round) });
+  const flows = new FlowObserver({
+    pods,
+    worker,
+    cpuMeter: new CpuMeter(),
+    openCounter,
+    onRound: (round) => flowRounds.push(round),
+  });
   const lateBefore = new LateBefore();
   const tasks: Promise<void>[] = [];
   const handlers = podEvents({
