@@ -113,15 +113,15 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   });
   const verifier = new Verifier(pods, host, onError);
   const cpuMeter = new CpuMeter();
-  const flows = flowObserverFor({ options, metrics, pods, worker, cpuMeter });
+  const flows = flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError });
   const parts = { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, flows, cpuMeter };
   return { ...parts, firstSight: Promise.withResolvers<void>(), onError };
 }
 
-type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods' | 'cpuMeter'> & Pick<Machinery, 'worker'>;
+type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods' | 'cpuMeter' | 'onError'> & Pick<Machinery, 'worker'>;
 
 /** Says once by what flows are counted, and whenever that changes. */
-function flowObserverFor({ options, metrics, pods, worker, cpuMeter }: FlowParts): FlowObserver {
+function flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError }: FlowParts): FlowObserver {
   const { logger, flowsObjectPath: objectPath } = options;
   let known: FlowRound['source'] | undefined;
   const onRound = (round: FlowRound): void => {
@@ -133,7 +133,7 @@ function flowObserverFor({ options, metrics, pods, worker, cpuMeter }: FlowParts
     else logger.info({ source, reason }, 'flows are counted');
   };
   const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
-  return new FlowObserver({ pods, worker, cpuMeter, openCounter, onRound });
+  return new FlowObserver({ pods, worker, cpuMeter, openCounter, onRound, onError });
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

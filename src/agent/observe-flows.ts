@@ -15,7 +15,7 @@ export interface FlowRound {
   readonly cpuMs: number;
   /** Until the next round may begin. */
   readonly waitMs: number;
-  /** None: neither source can count here. */
+  /** None: no pod's sockets could be counted. */
   readonly source: FlowSource | 'None';
   /** Why it is not the best source; undefined: it is. */
   readonly reason: string | undefined;
@@ -28,6 +28,8 @@ export interface FlowObserverOptions {
   /** At the first pod that has flows: loading takes some 30 ms. */
   readonly openCounter: () => FlowCounter;
   readonly onRound: (round: FlowRound) => void;
+  /** Of each pod whose sockets could not be counted. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** Where nothing can be counted it is tried again after this time. */
@@ -50,7 +52,7 @@ export class FlowObserver {
     this.#totals = { totalsCpuMs, totalsEveryMs };
   }
 
-  /** A round, where it is time for one and something has changed. Errors are told by onRound. */
+  /** A round, where it is time for one and something has changed. */
   async look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextMs) return;
     const due = await this.#due(signal);
@@ -85,16 +87,19 @@ export class FlowObserver {
   }
 
   async #round(due: readonly PlannedPod[], signal: AbortSignal): Promise<Omit<FlowRound, 'waitMs'>> {
-    const pods = due.length;
+    const { openCounter, cpuMeter, onError } = this.#options;
+    const counter = (this.#counter ??= openCounter());
+    const failures: unknown[] = [];
     let cpuMs = 0;
-    try {
-      const counter = (this.#counter ??= this.#options.openCounter());
-      for (const pod of due) cpuMs += await this.#options.cpuMeter.measure(() => this.#count(pod, counter, signal));
-      return { pods, cpuMs, source: counter.source, reason: counter.reason };
-    } catch (error) {
-      this.#seen = new Map();
-      return { pods, cpuMs, source: 'None', reason: error instanceof Error ? error.message : String(error) };
+    for (const pod of due) {
+      cpuMs += await cpuMeter.measure(() =>
+        this.#count(pod, counter, signal).catch((error) => void failures.push(error)),
+      );
     }
+    if (!signal.aborted) for (const error of failures) onError(error);
+    const isOff = failures.length === due.length;
+    if (isOff) this.#seen = new Map();
+    return { pods: due.length, cpuMs, source: isOff ? 'None' : counter.source, reason: counter.reason };
   }
 
   /** Nothing for a pod that has ended meanwhile. */

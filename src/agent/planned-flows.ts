@@ -55,7 +55,7 @@ export function flowUsageFor(planned: readonly PlannedFlow[], counts: readonly F
 }
 
 function matchFor({ direction, port, targets }: SectionFlow): FlowMatch {
-  if (direction === 'Inbound') return { ...nothing, localPorts: [port] };
+  if (direction === 'Inbound') return { ...nothing, localPorts: port === 0 ? [] : [port] };
   const parsed = targets.flatMap((target) => targetOf(target) ?? []);
   return {
     localPorts: [],

@@ -103,6 +103,7 @@ export async function setNode(
     cpuMeter: new CpuMeter(),
     openCounter,
     onRound: (round) => flowRounds.push(round),
+    onError,
   });
   const lateBefore = new LateBefore();
   const tasks: Promise<void>[] = [];

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import { peerPorts } from '../kernel/spread-setting.ts';
 import { flowsObject, makePod, type Pod } from '../linux/flow-setting.ts';
@@ -63,6 +63,26 @@ test('without the program sockets are told one by one, and the round says why', 
   expect(node.status().pods).toMatchObject([{ flows: [flow('mqtt', 5), flow('broker', 0), flow('web', 5)] }]);
   const reason = 'cannot open the eBPF object /nowhere/flows.bpf.o: ENOENT';
   expect(node.flowRounds).toMatchObject([{ source: 'SockDiag', reason }]);
+});
+
+describe('a pod whose sockets cannot be counted', () => {
+  const odd: PlanSection['flows'] = [{ name: 'odd', direction: 'Outbound', port: 0, targets: ['[fe80::1%eth0]:80'] }];
+
+  test.each([
+    { beside: 1, round: { pods: 2, source: 'SockDiag', waitMs: 15_000 } },
+    { beside: 0, round: { pods: 1, source: 'None', waitMs: 300_000 } },
+  ])('keeps no other from being counted: $beside beside it', async ({ beside, round }) => {
+    await using pod = await makePod();
+    using node = await setNode();
+    await using stage = await Stage.play(node.handlers);
+    const strange = { ...signedPod(node, pod, { flows: odd, sysctls: {} }), id: 'sandbox-1', uid: 'uid-1' };
+    const others = [podOf(node, pod, '2')].slice(0, beside);
+    for (const each of [strange, ...others]) await stage.runtime.call('RunPodSandbox', { pod: each });
+    await node.lookAtFlows();
+    expect(node.flowRounds).toMatchObject([round]);
+    expect(node.errors).toMatchObject([{ kind: 'InvalidInput' }]);
+    expect(node.status().pods.map(({ flows: told }) => told?.length)).toEqual([undefined, 3].slice(0, 1 + beside));
+  });
 });
 
 test('a pod that is gone, or is on its node’s network, is passed over', async () => {
