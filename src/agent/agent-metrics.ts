@@ -82,7 +82,7 @@ function lookingMetrics(metrics: Metrics): Pick<AgentMetrics, 'countLooking' | '
   });
   const wait = metrics.gauge({
     name: 'connectionbudget_flow_pass_wait_seconds',
-    help: 'How long the next passes wait after the last ones, so that looking stays within 1 % of a core.',
+    help: 'How long the next passes wait after the last ones, so that looking stays within 0.7 % of a core.',
     labels: {},
   });
   const source = metrics.gauge({

@@ -1,7 +1,7 @@
 import type { SocketTotals } from '../linux/sockets.ts';
 
-/** Of one core, for looking at totals and at flows together. */
-const budgetShare = 0.01;
+/** Of one core, for looking at totals and at flows together: the agent may take 1 %, and what else it does took 0.1 to 0.2 %. */
+const budgetShare = 0.007;
 /** For flows at least, where totals alone take nearly all: a node with very many processes. */
 const leastFlowShare = 0.002;
 const shortestMs = 15_000;
@@ -16,8 +16,8 @@ export interface LookingCost {
 }
 
 /**
- * How long the next round of passes waits, so that all looking stays within 1 % of a core. Totals of 15 ms every 15 s are
- * 0.1 %, a round of 540 ms then fits every 540 ÷ 0.9 % = 60 s.
+ * How long the next round of passes waits, so that all looking stays within 0.7 % of a core. Totals of 15 ms every 15 s are
+ * 0.1 %, a round of 540 ms then fits every 540 ÷ 0.6 % = 90 s.
  */
 export function flowsEveryMs({ totalsCpuMs, totalsEveryMs, flowsCpuMs }: LookingCost): number {
   const share = Math.max(leastFlowShare, budgetShare - totalsCpuMs / totalsEveryMs);

@@ -35,7 +35,7 @@ export interface FlowObserverOptions {
 /** Where nothing can be counted it is tried again after this time. */
 const failedMs = 300_000;
 
-/** Finds out what each flow uses: where totals have changed, and as often as 1 % of a core allows. */
+/** Finds out what each flow uses: where totals have changed, and as often as a share of a core allows. */
 export class FlowObserver {
   readonly #options: FlowObserverOptions;
   #counter: FlowCounter | undefined;

@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest';
 import { flowsEveryMs, hasChanged } from '../../src/agent/looking-pace.ts';
 import { toldFlows, toldNumber } from '../../src/agent/told-flows.ts';
 
-describe('passes are so far apart that looking takes 1 % of a core', () => {
+describe('passes are so far apart that looking takes 0.7 % of a core', () => {
   test.each([
     // totals, every 15 s    passes     seconds between them
-    [0, 540, 54], //         540 ms ÷ 1 %
-    [15, 540, 60], //        540 ms ÷ (1 % − 0.1 %)
-    [75, 540, 108], //       540 ms ÷ (1 % − 0.5 %)
-    [149, 540, 270], //      540 ms ÷ 0.2 %, which flows have at least
+    [0, 560, 80], //         560 ms ÷ 0.7 %
+    [15, 540, 90], //        540 ms ÷ (0.7 % − 0.1 %)
+    [60, 540, 180], //       540 ms ÷ (0.7 % − 0.4 %)
+    [100, 540, 270], //      540 ms ÷ 0.2 %, which flows have at least
     [400, 540, 270],
     [15, 10, 15], //         never sooner
   ])('totals of %i ms, passes of %i ms: every %i s', (totalsCpuMs, flowsCpuMs, seconds) => {
