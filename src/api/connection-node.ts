@@ -1,6 +1,6 @@
-import { z } from 'zod';
-import type { NodeFacts } from '../planner/demand.ts';
+import * as z from 'zod';
 import { count, countOrZero, label } from './fields.ts';
+import { podReasons } from './node-report.ts';
 import { mostFlows } from './pod-annotation.ts';
 
 /**
@@ -25,32 +25,6 @@ export const nodeFacts = z.strictObject({
   memoryBytes: count('Memory of the node, in bytes.').optional(),
   runtimeNofile: nofile.optional().meta({ description: 'What the container runtime hands to containers by default.' }),
   settableNofile: count('The highest hard RLIMIT_NOFILE that the agent can give, in descriptors.').optional(),
-});
-
-export const podReasons = [
-  'Applied',
-  'AppliedLate',
-  'SignatureInvalid',
-  'LimitNotSettable',
-  'SysctlNotSettable',
-  'AddressesMissing',
-  'SpreadNotAvailable',
-  'Pending',
-  'Gone',
-] as const;
-
-/** The facts that a plan knows, without what else was read of the kernel. */
-export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
-  kernelRelease: facts.kernelRelease?.slice(0, 128),
-  nrOpen: facts.nrOpen,
-  fileMax: facts.fileMax,
-  conntrackMax: facts.conntrackMax,
-  tcpMemMaximumPages: facts.tcpMemMaximumPages,
-  epollMaxUserWatches: facts.epollMaxUserWatches,
-  maxTwBuckets: facts.maxTwBuckets,
-  memoryBytes: facts.memoryBytes,
-  runtimeNofile: facts.runtimeNofile && { soft: facts.runtimeNofile.soft, hard: facts.runtimeNofile.hard },
-  settableNofile: facts.settableNofile,
 });
 
 const flowReport = z.object({
@@ -123,3 +97,12 @@ export const connectionNodeStatus = z.object({
     }),
 });
 export type ConnectionNodeStatus = z.output<typeof connectionNodeStatus>;
+
+/** A stored status, without the reports of another version that cannot be read: the others and the facts still count. */
+export const readNodeStatus = (stored: unknown): ConnectionNodeStatus | undefined => {
+  const whole = connectionNodeStatus.safeParse(stored);
+  if (whole.success || typeof stored !== 'object' || stored === null) return whole.data;
+  const reports: unknown = Reflect.get(stored, 'pods');
+  const pods = Array.isArray(reports) ? reports.filter((one) => podReport.safeParse(one).success) : [];
+  return connectionNodeStatus.safeParse({ ...stored, pods }).data;
+};

@@ -27,7 +27,8 @@ export async function answer<T>(
   const { context, onError, refusable } = question;
   using deadline = new Deadline(context.signal, (context.timeoutMs ?? defaultRequestTimeoutMs) * answerWithinShare);
   try {
-    return await Promise.race([handle(deadline.signal), rejectedBy(deadline.signal)]);
+    const handled = handle(deadline.signal);
+    return handled instanceof Promise ? await Promise.race([handled, rejectedBy(deadline.signal)]) : handled;
   } catch (error) {
     if (refusable && error instanceof RefuseCreation) {
       throw new StatusError(statusCodes.failedPrecondition, error.message, { cause: error });

@@ -50,7 +50,8 @@ test('a round waits its time, and nothing is known before the first one', async 
   await pod.connector.open('127.0.0.1', first, 5);
   await node.lookAtFlows();
   expect(node.status().pods).toMatchObject([{ flows: [flow('mqtt', 0), flow('broker', 0), flow('web', 0)] }]);
-  expect(node.flowRounds).toMatchObject([{ waitMs: 15_000 }]);
+  expect(node.flowRounds).toHaveLength(1);
+  expect(node.flowRounds[0]?.waitMs).toBeGreaterThanOrEqual(15_000);
 });
 
 test('without the program sockets are told one by one, and the round says why', async () => {
@@ -69,7 +70,7 @@ describe('a pod whose sockets cannot be counted', () => {
   const odd: PlanSection['flows'] = [{ name: 'odd', direction: 'Outbound', port: 0, targets: ['[fe80::1%eth0]:80'] }];
 
   test.each([
-    { beside: 1, round: { pods: 2, source: 'SockDiag', waitMs: 15_000 } },
+    { beside: 1, round: { pods: 2, source: 'SockDiag' } },
     { beside: 0, round: { pods: 1, source: 'None', waitMs: 300_000 } },
   ])('keeps no other from being counted: $beside beside it', async ({ beside, round }) => {
     await using pod = await makePod();

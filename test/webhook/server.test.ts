@@ -22,7 +22,7 @@ const metrics = createMetrics();
 const webhookMetrics = createWebhookMetrics(metrics);
 
 const working: Surroundings = {
-  budgetsIn: () => [parsedBudget()],
+  budgetsMeaning: () => [parsedBudget()],
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => undefined,
@@ -35,7 +35,7 @@ const failing: Surroundings = {
   },
 };
 
-const start = async (surroundings = working): Promise<WebhookServer> => {
+const start = async (surroundings = working, counted = webhookMetrics): Promise<WebhookServer> => {
   const server = await startWebhookServer(
     {
       surroundings,
@@ -44,7 +44,7 @@ const start = async (surroundings = working): Promise<WebhookServer> => {
       certificate: certificateOf(set),
       port: 0,
       host: '127.0.0.1',
-      metrics: webhookMetrics,
+      metrics: counted,
     },
     new AbortController().signal,
   );
@@ -133,6 +133,25 @@ test('a body of 8 MiB is read, one of 17 MiB is refused', async () => {
   expect((await send(server, '/mutate-pods', [padded(17)])).status).toBe(413);
 });
 
+test('large bodies that come slowly take no more than 64 MiB together, and a small one passes them', async () => {
+  const server = await start();
+  const answers: (number | undefined)[] = [];
+  const slow = Array.from({ length: 6 }, () => {
+    const options = { host: '127.0.0.1', port: server.port, path: '/mutate-pods', ca, agent: false as const };
+    const call = request({ ...options, method: 'POST' }, ({ statusCode }) => answers.push(statusCode));
+    call.on('error', () => undefined).write(Buffer.alloc(15 * 1024 * 1024, 0x20));
+    return call;
+  });
+  onTestFinished(() => slow.forEach((call) => call.destroy()));
+
+  // Five times 14 MiB beyond the first are 70, four are 56.
+  await expect.poll(() => answers, { timeout: 15_000 }).toEqual([413, 413]);
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
+  slow.forEach((call) => call.destroy());
+  const again = async () => (await send(server, '/mutate-pods', [padded(8)])).status;
+  await expect.poll(again, { timeout: 10_000 }).toBe(200);
+});
+
 test('other paths and methods are told so', async () => {
   const server = await start();
 
@@ -152,6 +171,17 @@ test('when we fail, a pod is admitted as it is, a budget is not judged, and both
   expect(await metrics.text()).toContain(
     'connectionbudget_webhook_requests_total{path="mutate-pods",result="Failed"} 1',
   );
+});
+
+test('a request that cannot be answered at all ends its own connection and no other', async () => {
+  const failures = [new Error('out of numbers')];
+  const answered = (): void => {
+    for (const failure of failures.splice(0)) throw failure;
+  };
+  const server = await start(working, { ...webhookMetrics, answered });
+
+  await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('socket hang up');
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
 });
 
 test('a connection is kept for longer than the API server keeps it', async () => {
