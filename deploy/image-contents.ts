@@ -4,8 +4,9 @@ import { readFile, realpath } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
+import { bpfPrograms } from '../src/linux/bpf-object-name.ts';
+import { ensureBpfObject } from '../test/cluster/lab/bpf-object.ts';
 import { bundle, checkout, type Program } from './bundle.ts';
-import { ensureSpreadObject } from '../test/cluster/lab/spread-object.ts';
 
 /** One entry of the image: its path from the root without a leading slash, and where its bytes are. */
 export type ImageFile = {
@@ -33,14 +34,14 @@ const execute = promisify(execFile);
 
 /**
  * Everything that the image holds: Node with the C and C++ libraries it is linked with, the bundled programs, koffi's
- * native module, the eBPF object and libbpf, which loads it, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
+ * native module, the eBPF objects and libbpf, which loads them, the user, and the licences of what was bundled. No shell, no
+ * package manager, no interpreter but Node.
  */
 export async function imageContents(wanted: readonly Program[], signal: AbortSignal): Promise<readonly ImageFile[]> {
   const modules = await realpath(join(checkout, 'node_modules'));
   const node = await realpath(join(modules, 'node/bin/node'));
   const koffi = koffiFiles(modules);
   const native = koffi.filter((file) => file.endsWith('.node'));
-  const spreadObject = await ensureSpreadObject({ signal, onProgress: () => undefined });
   const bpf = await installedLibrary('libbpf.so.1', signal);
   const libraries = [...(await sharedLibraries([node, ...native, bpf], signal)), bpf];
   const files = [
@@ -48,7 +49,7 @@ export async function imageContents(wanted: readonly Program[], signal: AbortSig
     ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: copyOf(file) }) as const),
     ...koffi.map((file) => appFile(`node_modules/${relative(modules, file)}`, copyOf(file))),
     ...(await bundles([...wanted, ...workerThreads])),
-    appFile('spread.bpf.o', copyOf(spreadObject)),
+    ...(await bpfObjects(signal)),
     ...accountFiles,
     ...runFolders,
     textFile('LICENSE', await readFile(join(checkout, 'LICENSE'), 'utf8')),
@@ -133,6 +134,15 @@ function koffiFiles(modules: string): readonly string[] {
 
 function loadedFiles(module: NodeJS.Module): ReadonlySet<string> {
   return new Set([module.filename, ...module.children.flatMap((child) => [...loadedFiles(child)])]);
+}
+
+async function bpfObjects(signal: AbortSignal): Promise<readonly ImageFile[]> {
+  const files: ImageFile[] = [];
+  for (const program of bpfPrograms) {
+    const object = await ensureBpfObject(program, { signal, onProgress: () => undefined });
+    files.push(appFile(`${program}.bpf.o`, copyOf(object)));
+  }
+  return files;
 }
 
 /** Where the dynamic loader finds a library that nothing is linked with: koffi opens it by name. */

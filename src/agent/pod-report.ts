@@ -12,7 +12,7 @@ type Verdict = Pick<PodReport, 'verified' | 'reason' | 'message'>;
 
 /** What the agent says of one pod, from what it last saw. `wasLate`: an earlier run of the agent has called it late. */
 export function podReportFor(pod: PlannedPod, wasLate: boolean): PodReport {
-  const { namespace, name, uid, plan, usage } = pod;
+  const { namespace, name, uid, plan, usage, flows } = pod;
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
     const verdict = { verified: false, reason: 'SignatureInvalid', message: shortened(plan.message) } as const;
@@ -28,6 +28,7 @@ export function podReportFor(pod: PlannedPod, wasLate: boolean): PodReport {
     message: shortened(message),
     sourceAddresses: [...sourceAddressesOf(pod)],
     ...usage,
+    ...(flows === undefined ? {} : { flows: [...flows] }),
   };
 }
 

@@ -65,7 +65,12 @@ function differenceOfPods(now: PodReport, before: PodReport | undefined): Differ
   return isDeepStrictEqual(now, before) ? 'None' : 'Usage';
 }
 
-const withoutUsage = (pod: PodReport): PodReport => ({ ...pod, usedPercent: undefined, connections: undefined });
+const withoutUsage = (pod: PodReport): PodReport => ({
+  ...pod,
+  usedPercent: undefined,
+  connections: undefined,
+  flows: undefined,
+});
 
 function factsFor({ facts, sandboxNofile, maximumNofile }: AgentState): ConnectionNodeStatus['facts'] {
   const nofile = sandboxNofile ?? facts.runtimeNofile;

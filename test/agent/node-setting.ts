@@ -10,17 +10,20 @@ import { nodeAccess } from '../../src/agent/assemble.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
 import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import { CpuMeter } from '../../src/agent/cpu-meter.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
 import { readAddresses } from '../../src/agent/dress.ts';
 import { giveBackLost } from '../../src/agent/look-after-addresses.ts';
 import { LateBefore } from '../../src/agent/late-before.ts';
+import { FlowObserver, type FlowRound } from '../../src/agent/observe-flows.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
 import { PodSpread, type SpreadSetting } from '../../src/agent/pod-spread.ts';
 import { statusFor } from '../../src/agent/report.ts';
 import { Verifier } from '../../src/agent/verify.ts';
+import { type FlowCounter, openFlowCounter } from '../../src/linux/flows/flow-counter.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
@@ -39,6 +42,8 @@ export interface NodeSetting extends Disposable {
   /** Everything that was begun after an answer has ended. */
   readonly settled: () => Promise<void>;
   readonly giveBackLost: () => Promise<number>;
+  readonly lookAtFlows: () => Promise<void>;
+  readonly flowRounds: readonly FlowRound[];
   /** Where the files with addresses are. */
   readonly addressFolder: string;
 }
@@ -46,6 +51,7 @@ export interface NodeSetting extends Disposable {
 interface NodeParts {
   readonly addresses?: AddressProvider;
   readonly spread?: SpreadSetting;
+  readonly flowsObjectPath?: string;
 }
 
 const noSpread: SpreadSetting = {
@@ -63,7 +69,7 @@ const maximumNofile = 1_048_576;
 export async function setNode(
   known: Partial<NodeFacts> = {},
   nodeNetnsPath = '/proc/self/ns/net',
-  { addresses = noNetwork, spread = noSpread }: NodeParts = {},
+  { addresses = noNetwork, spread = noSpread, flowsObjectPath: objectPath = '/nowhere/flows.bpf.o' }: NodeParts = {},
 ): Promise<NodeSetting> {
   const directory = mkdtempSync(join(tmpdir(), 'agent-'));
   const signer = makeSigner();
@@ -92,6 +98,16 @@ export async function setNode(
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
   const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
+  const flowRounds: FlowRound[] = [];
+  const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
+  const flows = new FlowObserver({
+    pods,
+    worker,
+    cpuMeter: new CpuMeter(),
+    openCounter,
+    onRound: (round) => flowRounds.push(round),
+    onError,
+  });
   const lateBefore = new LateBefore();
   const tasks: Promise<void>[] = [];
   const handlers = podEvents({
@@ -127,8 +143,11 @@ export async function setNode(
       await host.spread.settle(pods.all(), signal);
       return giveBackLost(pods, host, signal);
     },
+    lookAtFlows: () => flows.look(signal),
+    flowRounds,
     addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {
+      flows.close();
       worker.close();
       void host.spread.close();
       rmSync(directory, { recursive: true });
