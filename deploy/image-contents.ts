@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
-import { ensureSpreadObject } from '../test/cluster/lab/spread-object.ts';
+import { bpfPrograms } from '../src/linux/bpf-object-name.ts';
+import { ensureBpfObject } from '../test/cluster/lab/bpf-object.ts';
+import { bundle, checkout, type Program } from './bundle.ts';
 
 /** One entry of the image: its path from the root without a leading slash, and where its bytes are. */
 export type ImageFile = {
@@ -19,9 +19,6 @@ export type ImageFile = {
     | { readonly kind: 'Folder' };
 };
 
-/** What the image runs, by the name of its bundle: /app/NAME.js. */
-export type Program = { readonly name: string; readonly source: string };
-
 export const programs: readonly Program[] = [
   { name: 'operator', source: 'src/bin/operator.ts' },
   { name: 'agent', source: 'src/bin/agent.ts' },
@@ -33,24 +30,18 @@ const workerThreads: readonly Program[] = [
   { name: 'namespace-worker-thread', source: 'src/linux/namespace-worker-thread.ts' },
 ];
 
-export const checkout = fileURLToPath(new URL('..', import.meta.url));
 const execute = promisify(execFile);
-
-/** Some packages are CommonJS and ask for Node's own modules by require(), which an ES module does not have. */
-const requireForBundledPackages =
-  "import { createRequire as createRequireOfBundle } from 'node:module';\n" +
-  'const require = createRequireOfBundle(import.meta.url);';
 
 /**
  * Everything that the image holds: Node with the C and C++ libraries it is linked with, the bundled programs, koffi's
- * native module, the eBPF object and libbpf, which loads it, the user, and the licences of what was bundled. No shell, no package manager, no interpreter but Node.
+ * native module, the eBPF objects and libbpf, which loads them, the user, and the licences of what was bundled. No shell, no
+ * package manager, no interpreter but Node.
  */
 export async function imageContents(wanted: readonly Program[], signal: AbortSignal): Promise<readonly ImageFile[]> {
   const modules = await realpath(join(checkout, 'node_modules'));
   const node = await realpath(join(modules, 'node/bin/node'));
   const koffi = koffiFiles(modules);
   const native = koffi.filter((file) => file.endsWith('.node'));
-  const spreadObject = await ensureSpreadObject({ signal, onProgress: () => undefined });
   const bpf = await installedLibrary('libbpf.so.1', signal);
   const libraries = [...(await sharedLibraries([node, ...native, bpf], signal)), bpf];
   const files = [
@@ -58,7 +49,7 @@ export async function imageContents(wanted: readonly Program[], signal: AbortSig
     ...libraries.map((file) => ({ path: file.slice(1), mode: 0o755, content: copyOf(file) }) as const),
     ...koffi.map((file) => appFile(`node_modules/${relative(modules, file)}`, copyOf(file))),
     ...(await bundles([...wanted, ...workerThreads])),
-    appFile('spread.bpf.o', copyOf(spreadObject)),
+    ...(await bpfObjects(signal)),
     ...accountFiles,
     ...runFolders,
     textFile('LICENSE', await readFile(join(checkout, 'LICENSE'), 'utf8')),
@@ -98,25 +89,7 @@ async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[
       `the image cannot be built, these programs do not exist: ${missing.map((m) => m.source).join(', ')}`,
     );
   }
-  const { outputFiles, metafile } = await build({
-    entryPoints: Object.fromEntries(entries.map(({ name, source }) => [name, source])),
-    absWorkingDir: checkout,
-    outdir: '.',
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // koffi finds its native module by files; it stays a package of its own.
-    external: ['koffi'],
-    banner: { js: requireForBundledPackages },
-    minify: true,
-    // Errors and classes keep their names in logs.
-    keepNames: true,
-    legalComments: 'none',
-    metafile: true,
-    write: false,
-    logLevel: 'silent',
-  });
+  const { outputFiles, metafile } = await bundle(entries);
   const scripts = outputFiles.map(({ path, contents }) =>
     appFile(relative(checkout, path), { kind: 'Bytes', bytes: contents }),
   );
@@ -161,6 +134,15 @@ function koffiFiles(modules: string): readonly string[] {
 
 function loadedFiles(module: NodeJS.Module): ReadonlySet<string> {
   return new Set([module.filename, ...module.children.flatMap((child) => [...loadedFiles(child)])]);
+}
+
+async function bpfObjects(signal: AbortSignal): Promise<readonly ImageFile[]> {
+  const files: ImageFile[] = [];
+  for (const program of bpfPrograms) {
+    const object = await ensureBpfObject(program, { signal, onProgress: () => undefined });
+    files.push(appFile(`${program}.bpf.o`, copyOf(object)));
+  }
+  return files;
 }
 
 /** Where the dynamic loader finds a library that nothing is linked with: koffi opens it by name. */

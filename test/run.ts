@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureComponents } from './cluster/lab/build.ts';
-import { ensureRequirements, nodeRequirements, spreadRequirements } from './cluster/lab/debian.ts';
+import { ensureRequirements, nodeRequirements, bpfRequirements } from './cluster/lab/debian.ts';
 import { type ComponentName, components } from './cluster/lab/components.ts';
 import { cacheDirectory } from './cluster/lab/environment.ts';
-import { ensureSpreadObject } from './cluster/lab/spread-object.ts';
+import { ensureBpfObjects } from './cluster/lab/bpf-object.ts';
 
 /**
  * `npm test [-- vitest's arguments]`: installs and builds what the tests run against, once, then runs them all. The report stays in the
@@ -14,9 +14,9 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
 const progress = { signal: stop.signal, onProgress: (line: string): void => console.error(line) };
-await ensureRequirements([...nodeRequirements, ...spreadRequirements], progress);
+await ensureRequirements([...nodeRequirements, ...bpfRequirements], progress);
 await ensureComponents(Object.keys(components) as readonly ComponentName[], progress);
-await ensureSpreadObject(progress);
+await ensureBpfObjects(progress);
 
 const report = join(cacheDirectory(), 'test-report.json');
 const runner = spawn(

@@ -21,6 +21,8 @@ export interface AgentOptions {
   /** Of files for pods, under the same path on the node. */
   readonly addressFolder: string;
   readonly spread: SpreadSetting;
+  /** flows.bpf.c, compiled. */
+  readonly flowsObjectPath: string;
   readonly api: ApiLocation;
   readonly observabilityPort: number;
   readonly timing: AgentTiming;

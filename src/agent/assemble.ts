@@ -3,6 +3,7 @@ import { attachedProvider } from '../addresses/attached.ts';
 import { podNetworkProvider } from '../addresses/pod-network.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ConnectionNodeWriter } from '../kube/connection-node.ts';
+import { type FlowCounter, openFlowCounter } from '../linux/flows/flow-counter.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { runProgram } from '../linux/programs.ts';
 import { listFolder, readSmallFile } from '../linux/small-files.ts';
@@ -11,9 +12,11 @@ import type { Metrics } from '../observability/metrics.ts';
 import { AddressFiles } from './address-file.ts';
 import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
+import { CpuMeter } from './cpu-meter.ts';
 import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
 import { LateBefore } from './late-before.ts';
+import { type FlowRound, FlowObserver } from './observe-flows.ts';
 import { NodeView } from './node-view.ts';
 import { readAddresses } from './dress.ts';
 import { PlannedPods } from './planned-pods.ts';
@@ -34,6 +37,8 @@ export interface Agent {
   readonly lateBefore: LateBefore;
   readonly verifier: Verifier;
   readonly publisher: Publisher;
+  readonly flows: FlowObserver;
+  readonly cpuMeter: CpuMeter;
   /** Settles when the pods that were there have been looked at. */
   readonly firstSight: PromiseWithResolvers<void>;
   readonly onError: (error: unknown) => void;
@@ -60,9 +65,27 @@ function addressProviders({ podNetwork }: AgentOptions, worker: NamespaceWorker)
   };
 }
 
+function hostFor(
+  options: AgentOptions,
+  node: NodeView,
+  { procRoot, worker }: Pick<Machinery, 'procRoot' | 'worker'>,
+): Host {
+  const nodeNetnsPath = (): string => node.netnsPath;
+  return {
+    procRoot,
+    worker,
+    caps: options.caps,
+    facts: () => node.facts,
+    nodeNetnsPath,
+    addresses: addressProviders(options, worker),
+    addressFiles: new AddressFiles(options.addressFolder),
+    spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath }),
+  };
+}
+
 /** Nothing runs yet. */
 export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
-  const { logger, caps, nodeName } = options;
+  const { logger, nodeName } = options;
   const metrics = agentMetrics(registry);
   const onError = (error: unknown): void => {
     metrics.countError(error);
@@ -76,16 +99,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     notify();
   };
   const keys = new KeyDirectory(options.keysDirectory, { onChange: onKeys, onError });
-  const host: Host = {
-    procRoot,
-    worker,
-    caps,
-    facts: () => node.facts,
-    nodeNetnsPath: () => node.netnsPath,
-    addresses: addressProviders(options, worker),
-    addressFiles: new AddressFiles(options.addressFolder),
-    spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath: () => node.netnsPath }),
-  };
+  const host = hostFor(options, node, { procRoot, worker });
   const lateBefore = new LateBefore();
   const publisher = new Publisher({
     prepare: async (signal) => lateBefore.recall(await writer.read(nodeName, { signal })),
@@ -98,8 +112,28 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     timing: options.timing.publish,
   });
   const verifier = new Verifier(pods, host, onError);
-  const firstSight = Promise.withResolvers<void>();
-  return { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, firstSight, onError };
+  const cpuMeter = new CpuMeter();
+  const flows = flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError });
+  const parts = { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, flows, cpuMeter };
+  return { ...parts, firstSight: Promise.withResolvers<void>(), onError };
+}
+
+type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods' | 'cpuMeter' | 'onError'> & Pick<Machinery, 'worker'>;
+
+/** Says once by what flows are counted, and whenever that changes. */
+function flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError }: FlowParts): FlowObserver {
+  const { logger, flowsObjectPath: objectPath } = options;
+  let known: FlowRound['source'] | undefined;
+  const onRound = (round: FlowRound): void => {
+    metrics.seeFlowRound(round);
+    const { source, reason } = round;
+    if (source === known) return;
+    known = source;
+    if (source === 'None') logger.warn({ reason }, 'flows cannot be counted on this node');
+    else logger.info({ source, reason }, 'flows are counted');
+  };
+  const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
+  return new FlowObserver({ pods, worker, cpuMeter, openCounter, onRound, onError });
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

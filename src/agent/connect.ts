@@ -9,8 +9,9 @@ import { podEvents } from './pod-events.ts';
 /** Answers the container runtime until the signal aborts. Rejects with NriError where that can never come about again. */
 export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
   const { options, host, pods, verifier, keys, node, onError } = agent;
+  // In a later turn of the event loop: what a task does at once would hold up the answer.
   const inBackground = (task: (signal: AbortSignal) => Promise<void>): void => {
-    void task(signal).catch((error: unknown) => signal.aborted || onError(error));
+    setImmediate(() => void task(signal).catch((error: unknown) => signal.aborted || onError(error)));
   };
   const handlers = podEvents({
     host,

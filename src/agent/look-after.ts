@@ -6,16 +6,26 @@ import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: ends of pods, processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, host, onError } = agent;
-  while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
+  const { options, verifier, keys, pods, host, cpuMeter, flows, metrics, onError } = agent;
+  const { verifyEveryMs } = options.timing;
+  while (await pause(jittered(verifyEveryMs), signal)) {
     try {
       keys.reread();
       pods.forgetRefused(performance.now());
       await leaveEnded({ pods, host });
-      await verifier.verifyAll(signal);
+      const cpuMs = await cpuMeter.measure(() => verifier.verifyAll(signal));
+      flows.seeTotals(cpuMs, verifyEveryMs);
+      metrics.countLooking('Totals', cpuMs);
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
+  }
+}
+
+/** Beside the totals, which wait for one pod's pass at most: a round over very many sockets takes seconds. */
+export async function observeFlowsForEver({ options, flows, onError }: Agent, signal: AbortSignal): Promise<void> {
+  while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
+    await flows.look(signal).catch((error: unknown) => !signal.aborted && onError(error));
   }
 }
 

@@ -1,3 +1,4 @@
+import type { PlanSection } from '../api/pod-annotation.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import { containerProcesses, type ProcessTable, readDescriptorCount } from '../linux/proc.ts';
 import { readNofile } from '../linux/rlimits.ts';
@@ -51,6 +52,11 @@ async function readConnections(pod: PlannedPod, { worker }: Host, signal: AbortS
   if (pod.netnsPath === undefined || pod.plan.state === 'Rejected') return undefined;
   const [totals] = await worker.run(pod.netnsPath, [{ operation: 'ReadSocketTotals' }], signal);
   if (!totals.ok || totals.value.tcpInUse === undefined) return undefined;
-  const planned = pod.plan.section.containers.reduce((sum, { soft }) => sum + soft, 0);
-  return steppedConnections(totals.value.tcpInUse + (totals.value.tcp6InUse ?? 0), planned);
+  return steppedConnections(
+    totals.value.tcpInUse + (totals.value.tcp6InUse ?? 0),
+    plannedDescriptorsOf(pod.plan.section),
+  );
 }
+
+export const plannedDescriptorsOf = ({ containers }: PlanSection): number =>
+  containers.reduce((sum, { soft }) => sum + soft, 0);

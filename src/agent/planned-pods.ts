@@ -1,4 +1,5 @@
 import type { Leases } from '../addresses/provider.ts';
+import type { FlowReport } from '../api/connection-node.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
 import type { Finding } from './finding.ts';
@@ -65,6 +66,8 @@ export interface PlannedPod {
   /** The planned ones, by name: the last that was created. */
   readonly containers: ReadonlyMap<string, PlannedContainer>;
   readonly usage: Usage;
+  /** What each flow was last told to have; absent: Unknown. */
+  readonly flows?: readonly FlowReport[];
 }
 
 interface Refused {

@@ -1,7 +1,6 @@
 import type { PodReport } from '../api/connection-node.ts';
 import type { PlanSection } from '../api/pod-annotation.ts';
 import type { Finding } from './finding.ts';
-import type { LateBefore } from './late-before.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
 import { needsSpread } from './pod-spread.ts';
 import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
@@ -11,16 +10,16 @@ const longestMessage = 512;
 
 type Verdict = Pick<PodReport, 'verified' | 'reason' | 'message'>;
 
-/** What the agent says of one pod, from what it last saw. */
-export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport {
-  const { namespace, name, uid, plan, usage } = pod;
+/** What the agent says of one pod, from what it last saw. `wasLate`: an earlier run of the agent has called it late. */
+export function podReportFor(pod: PlannedPod, wasLate: boolean): PodReport {
+  const { namespace, name, uid, plan, usage, flows } = pod;
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
     const verdict = { verified: false, reason: 'SignatureInvalid', message: shortened(plan.message) } as const;
     return { ...identity, budget: '', sectionHash: '', ...verdict, sourceAddresses: [] };
   }
   const { section, hash } = plan;
-  const { message, ...verdict } = verdictFor(pod, section, lateBefore.has({ uid, sectionHash: hash }));
+  const { message, ...verdict } = verdictFor(pod, section, wasLate);
   return {
     ...identity,
     budget: section.budget.name,
@@ -29,6 +28,7 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
     message: shortened(message),
     sourceAddresses: [...sourceAddressesOf(pod)],
     ...usage,
+    ...(flows === undefined ? {} : { flows: [...flows] }),
   };
 }
 

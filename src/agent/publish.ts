@@ -1,12 +1,14 @@
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import { KubeError } from '../kube/connection-node.ts';
 import { pause } from './pause.ts';
-import { textWithoutUsage } from './report.ts';
+import { differenceBetween } from './report.ts';
 
 export interface PublishTiming {
   /** Events come in bursts: what follows within this time goes into one write. */
   readonly debounceMs: number;
-  /** The shortest time between two writes that differ in usage alone. */
+  /** The shortest time between two writes: while pods come and go, each differs from the one before. */
+  readonly betweenWritesMs: number;
+  /** The same where they differ in usage alone. */
   readonly usageEveryMs: number;
   /** The same is written again after this time: the object may have been deleted. */
   readonly repeatEveryMs: number;
@@ -17,6 +19,7 @@ export interface PublishTiming {
 
 export const usualTiming: PublishTiming = {
   debounceMs: 200,
+  betweenWritesMs: 1000,
   usageEveryMs: 30_000,
   repeatEveryMs: 600_000,
   firstRetryMs: 1000,
@@ -37,8 +40,9 @@ export function publishDelayMs(
 ): number {
   if (last === undefined) return 0;
   const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
-  if (isSame(status, last.status)) return after(timing.repeatEveryMs);
-  return textWithoutUsage(status) === textWithoutUsage(last.status) ? after(timing.usageEveryMs) : 0;
+  const difference = differenceBetween(status, last.status);
+  if (difference === 'Facts') return after(timing.betweenWritesMs);
+  return after(difference === 'Usage' ? timing.usageEveryMs : timing.repeatEveryMs);
 }
 
 /** The wait after `failures` failures in a row (1 or more): doubled, half of it random. `random` is in [0, 1). */
@@ -126,5 +130,3 @@ export class Publisher {
 }
 
 const retryAfterMsOf = (error: unknown): number => (error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0);
-
-const isSame = (a: ConnectionNodeStatus, b: ConnectionNodeStatus): boolean => JSON.stringify(a) === JSON.stringify(b);

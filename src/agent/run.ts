@@ -8,7 +8,7 @@ import { serveObservability } from '../observability/serve-observability.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { type Agent, assemble } from './assemble.ts';
 import { connect } from './connect.ts';
-import { giveBackForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
+import { giveBackForEver, observeFlowsForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
 import { reportsFor } from './report.ts';
 import { becomeSoleAgent } from './sole-agent.ts';
@@ -28,7 +28,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
-  const metrics = createMetrics();
+  const metrics = createMetrics({ eventLoopMonitoringPrecision: 100 });
   const procRoot = prepareProc(options);
   const workerOptions = {
     procRoot,
@@ -36,7 +36,12 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
   const worker = createNamespaceWorker(workerOptions);
-  const writer = createConnectionNodeWriter(options.api);
+  const writer = createConnectionNodeWriter(options.api, (fields) =>
+    options.logger.warn(
+      { fields },
+      'left out of the ConnectionNode: the CustomResourceDefinition is of an older version',
+    ),
+  );
   const agent = assemble(options, { procRoot, worker, writer, metrics });
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
@@ -45,6 +50,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     await serveNode(agent, signal);
   } finally {
     writer.close();
+    agent.flows.close();
     await agent.host.spread.close();
   }
   await server.closed;
@@ -58,7 +64,7 @@ async function serveNode(agent: Agent, signal: AbortSignal): Promise<void> {
   };
   using sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
   if (sole === undefined) return;
-  const parts = [connect, verifyForEver, giveBackForEver, readFactsForEver, publish];
+  const parts = [connect, verifyForEver, observeFlowsForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
       parts.map((part) => (until) => part(agent, until)),

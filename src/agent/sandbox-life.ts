@@ -4,7 +4,7 @@ import { dressPod, undressPod } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import { type AddressOutcome, noAddresses, type PlannedPod, type PlannedPods } from './planned-pods.ts';
-import { hasEnded } from './sandbox.ts';
+import { hasLeft } from './sandbox.ts';
 import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
 
@@ -53,7 +53,7 @@ export async function leaveSandbox(
  * Their addresses are found lost.
  */
 export async function leaveEnded({ pods, host }: Pick<SandboxOptions, 'pods' | 'host'>): Promise<void> {
-  for (const pod of pods.all().filter((known) => hasEnded(known, host.procRoot))) {
+  for (const pod of pods.all().filter((known) => hasLeft(known, host.procRoot))) {
     pods.forget(pod.sandboxId);
     await host.spread.leave(pod);
   }

@@ -43,20 +43,19 @@ export function readNetnsOwner(
   return named === undefined || named === '0' ? undefined : orUndefined(() => readProcess(Number(named), procRoot));
 }
 
-/** Whether the pod's own network is there: a younger process that has the pid of its sandbox is in another. */
-export function hasNetwork({ netnsPath, netnsOwner }: PlannedPod, procRoot: string): boolean {
-  if (netnsPath === undefined || !existsSync(netnsPath)) return false;
-  return netnsOwner === undefined || isRunning(netnsOwner, procRoot);
+/** Of which the runtime has not told yet: a younger process that has the pid of its sandbox is in another network. */
+export function hasEnded({ netnsOwner }: PlannedPod, procRoot: string): boolean {
+  if (netnsOwner === undefined) return false;
+  return orUndefined(() => readProcess(netnsOwner.pid, procRoot))?.startTimeTicks !== netnsOwner.startTimeTicks;
 }
 
-/** Of which the runtime has not told, maybe never will; a pod on its node's network ends with the process of its sandbox. */
-export const hasEnded = (pod: PlannedPod, procRoot: string): boolean =>
-  pod.netnsPath === undefined
-    ? pod.netnsOwner !== undefined && !isRunning(pod.netnsOwner, procRoot)
-    : !hasNetwork(pod, procRoot);
+/** Whether the pod's own network is there. */
+export const hasNetwork = (pod: PlannedPod, procRoot: string): boolean =>
+  pod.netnsPath !== undefined && existsSync(pod.netnsPath) && !hasEnded(pod, procRoot);
 
-const isRunning = ({ pid, startTimeTicks }: ProcessIdentity, procRoot: string): boolean =>
-  orUndefined(() => readProcess(pid, procRoot))?.startTimeTicks === startTimeTicks;
+/** Whose end the runtime will not tell any more: the network is gone; on its node's network, the process of the sandbox. */
+export const hasLeft = (pod: PlannedPod, procRoot: string): boolean =>
+  pod.netnsPath === undefined ? hasEnded(pod, procRoot) : !hasNetwork(pod, procRoot);
 
 function isSameFile(a: string, b: string): boolean {
   const [first, second] = [a, b].map((path) => orUndefined(() => statSync(path)));

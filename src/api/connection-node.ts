@@ -1,6 +1,7 @@
-import { z } from 'zod';
-import type { NodeFacts } from '../planner/demand.ts';
+import * as z from 'zod';
 import { count, countOrZero, label } from './fields.ts';
+import { podReasons } from './node-report.ts';
+import { mostFlows } from './pod-annotation.ts';
 
 /**
  * The ConnectionNode: what one node's kernel offers and what its planned pods use. Written by the node's agent alone, maybe
@@ -26,31 +27,12 @@ export const nodeFacts = z.strictObject({
   settableNofile: count('The highest hard RLIMIT_NOFILE that the agent can give, in descriptors.').optional(),
 });
 
-export const podReasons = [
-  'Applied',
-  'AppliedLate',
-  'SignatureInvalid',
-  'LimitNotSettable',
-  'SysctlNotSettable',
-  'AddressesMissing',
-  'SpreadNotAvailable',
-  'Pending',
-  'Gone',
-] as const;
-
-/** The facts that a plan knows, without what else was read of the kernel. */
-export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
-  kernelRelease: facts.kernelRelease?.slice(0, 128),
-  nrOpen: facts.nrOpen,
-  fileMax: facts.fileMax,
-  conntrackMax: facts.conntrackMax,
-  tcpMemMaximumPages: facts.tcpMemMaximumPages,
-  epollMaxUserWatches: facts.epollMaxUserWatches,
-  maxTwBuckets: facts.maxTwBuckets,
-  memoryBytes: facts.memoryBytes,
-  runtimeNofile: facts.runtimeNofile && { soft: facts.runtimeNofile.soft, hard: facts.runtimeNofile.hard },
-  settableNofile: facts.settableNofile,
+const flowReport = z.object({
+  name: z.string().max(63).meta({ description: 'Name of the flow in the budget.' }),
+  connections: countOrZero('Established connections of the flow, told anew when they have changed by 5 %.'),
+  timeWait: countOrZero('Connections of the flow in TIME_WAIT, which still take a port; told anew as connections are.'),
 });
+export type FlowReport = z.output<typeof flowReport>;
 
 const podReport = z.object({
   namespace: label('Namespace of the pod.'),
@@ -72,6 +54,16 @@ const podReport = z.object({
     .optional()
     .meta({ description: 'Descriptors in use of the fullest process, in percent of its soft limit, in steps of 5.' }),
   connections: countOrZero('TCP sockets in use in the namespace of the pod, in steps of 5 % of the plan.').optional(),
+  flows: z
+    .array(flowReport)
+    .max(mostFlows)
+    .optional()
+    .meta({
+      description:
+        'What the flows of the budget use now. A flow that cannot be told from others is left out; absent: Unknown.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
 });
 export type PodReport = z.output<typeof podReport>;
 

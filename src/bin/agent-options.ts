@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { agentSysctls } from '../agent/planned-sysctls.ts';
 import { usualTiming } from '../agent/publish.ts';
@@ -8,7 +8,7 @@ import type { AgentOptions } from '../agent/agent-options.ts';
 import { spreadModes } from '../agent/pod-spread.ts';
 import { runtimeNames } from '../agent/runtime-process.ts';
 import { logLevels } from '../observability/logger.ts';
-import { spreadObjectPath } from './spread-object.ts';
+import { bpfObjectPath } from './bpf-object-path.ts';
 
 /** A flag, or the variable CONNECTIONBUDGET_ and its name in capitals: --nri-socket, CONNECTIONBUDGET_NRI_SOCKET. */
 const flags = z.strictObject({
@@ -79,10 +79,11 @@ export function agentOptionsFrom(
     addressFolder: data['address-folder'],
     spread: {
       mode: data.spread,
-      objectPath: spreadObjectPath(),
+      objectPath: bpfObjectPath('spread'),
       bpffsFolder: data['bpffs-folder'],
       cgroupFolder: data['cgroup-folder'],
     },
+    flowsObjectPath: bpfObjectPath('flows'),
     api: apiLocationFor(data.kubeconfig, env),
     observabilityPort: data.port,
     timing: usualAgentTiming,

@@ -1,12 +1,12 @@
 import { runCommand } from '../cli/program.ts';
-import { spreadObjectPath } from './spread-object.ts';
+import { bpfObjectPath } from './bpf-object-path.ts';
 
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
 const { status, stdout, stderr } = await runCommand(process.argv.slice(2), {
   signal: stop.signal,
-  spreadObjectPath: spreadObjectPath(),
+  spreadObjectPath: bpfObjectPath('spread'),
   writeProgress: (line) => void process.stderr.write(line),
 });
 process.stdout.write(stdout);

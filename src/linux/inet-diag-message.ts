@@ -23,6 +23,10 @@ export function localPortAt(view: DataView, start: number): number {
   return view.getUint16(start + OFFSET.port);
 }
 
+export function remotePortAt(view: DataView, start: number): number {
+  return view.getUint16(start + OFFSET.remotePort);
+}
+
 /** Bytes that are not read yet; of a listener the connections that wait to be accepted. */
 export function receiveQueueAt(view: DataView, start: number): number {
   return view.getUint32(start + OFFSET.receive, isLittleEndian);
@@ -44,7 +48,7 @@ export function writeTupleKey(key: Uint32Array, view: DataView, start: number): 
   const isV4 = isV4At(view, start);
   writeAddress(key, 0, { view, at: start + OFFSET.local, isV4 });
   writeAddress(key, ADDRESS_WORDS, { view, at: start + OFFSET.remote, isV4 });
-  key[2 * ADDRESS_WORDS] = view.getUint16(start + OFFSET.remotePort);
+  key[2 * ADDRESS_WORDS] = remotePortAt(view, start);
 }
 
 /** The words of an address as text: 0, 0, 0x0000ffff, 0x0a000005 is "10.0.0.5". */

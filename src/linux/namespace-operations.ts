@@ -4,7 +4,9 @@ import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
 import { readNetnsCookie } from './libc.ts';
 import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
 import { readTcpSockets } from './sock-diag.ts';
+import { openSockDiag } from './sock-diag-socket.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
+import { libbpf } from './spread/libbpf.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
 import type { TcpSockets } from './tcp-sockets.ts';
 
@@ -58,11 +60,21 @@ export interface ReadTcpSockets {
   readonly mostDestinations: number;
 }
 
+/**
+ * A descriptor that stays with the namespace, and that any thread of this process may read: a walk over a million sockets
+ * must not keep the worker. Whoever asks for it closes it.
+ */
+export type OpenSockets =
+  | { readonly operation: 'OpenSockDiag' }
+  /** `link`: of an eBPF iterator. */
+  | { readonly operation: 'OpenIterator'; readonly link: number };
+
 export type NamespaceOperation =
   | ReadSysctl
   | WriteSysctl
   | ReadSocketTotals
   | ReadTcpSockets
+  | OpenSockets
   | ReadNetnsCookie
   | ListAddresses
   | OnInterface
@@ -78,6 +90,8 @@ interface ValueOf {
   readonly WriteSysctl: string;
   readonly ReadSocketTotals: SocketTotals;
   readonly ReadTcpSockets: TcpSockets;
+  readonly OpenSockDiag: number;
+  readonly OpenIterator: number;
   readonly ReadNetnsCookie: bigint;
   readonly ListAddresses: readonly InterfaceAddress[];
   readonly AddAddresses: readonly string[];
@@ -116,6 +130,10 @@ function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyo
       return socketTotalsFor(readSocketFiles(procRoot));
     case 'ReadTcpSockets':
       return readTcpSockets(operation.mostDestinations, procRoot);
+    case 'OpenSockDiag':
+      return openSockDiag();
+    case 'OpenIterator':
+      return libbpf().openIterator(operation.link);
     case 'WriteSysctl':
       writeSysctl(operation.name, operation.value, procRoot);
       return readSysctl(operation.name, procRoot);

@@ -8,7 +8,7 @@ const SO_RCVTIMEO = 20;
 const MSG_TRUNC = 0x20;
 
 // netlink_recvmsg() makes datagrams as large as the largest buffer it has seen, up to 32 KiB (net/netlink/af_netlink.c).
-const DATAGRAM_BYTES = 32 * 1024;
+export const DATAGRAM_BYTES = 32 * 1024;
 
 // A dump answers at once or not at all: what waits longer would wait for ever.
 const PATIENCE_SECONDS = 10n;
@@ -26,15 +26,25 @@ const CALL = {
  * NotPermitted or TimedOut. An ordinary user may ask too.
  */
 export function askSockDiag(request: Uint8Array, isLast: (datagram: DataView) => boolean): void {
-  const { socket, close } = netlinkCalls();
-  const fd = checked(socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG));
+  const fd = openSockDiag();
   try {
-    const { setsockopt, send } = netlinkCalls();
-    checked(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([PATIENCE_SECONDS, 0n]), 16));
-    checked(send(fd, request, request.length, 0));
+    checked(netlinkCalls().send(fd, request, request.length, 0));
     receiveAll(fd, isLast);
   } finally {
+    netlinkCalls().close(fd);
+  }
+}
+
+/** A socket that belongs to the calling thread's network namespace, whoever uses it. Throws LinuxError as askSockDiag. */
+export function openSockDiag(): number {
+  const { socket, setsockopt, close } = netlinkCalls();
+  const fd = checked(socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG));
+  try {
+    checked(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([PATIENCE_SECONDS, 0n]), 16));
+    return fd;
+  } catch (error) {
     close(fd);
+    throw error;
   }
 }
 

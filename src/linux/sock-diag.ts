@@ -26,22 +26,28 @@ const STATES_OFFSET = 52;
 // Bits of tcp_states.h: 1 to 12, and 13, bound only, which kernels before 6.8 pass over.
 const ALL_STATES = 0x3ffe;
 
-/** A dump of all TCP sockets, both families, all states, no extensions. */
-function tcpDumpRequest(): Uint8Array {
+/** A dump of the TCP sockets in these states (bits of tcp_states.h), both families, no extensions. */
+export function tcpDumpRequest(states: number): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES + INET_DIAG_REQ_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length, isLittleEndian);
   view.setUint16(4, TCPDIAG_GETSOCK, isLittleEndian);
   view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, isLittleEndian);
-  view.setUint32(HEADER_BYTES + STATES_OFFSET, ALL_STATES, isLittleEndian);
+  view.setUint32(HEADER_BYTES + STATES_OFFSET, states, isLittleEndian);
   return bytes;
+}
+
+interface Tally {
+  wasInterrupted: boolean;
+  /** One struct inet_diag_msg, whole, at `start`. */
+  readonly add: (view: DataView, start: number) => void;
 }
 
 /**
  * Adds the sockets of one datagram, and says whether it was the last. Throws LinuxError for what the kernel reports, and for
  * what is no answer of a kernel: a message that is cut, or shorter than its header.
  */
-export function addSockets(tally: TcpTally, datagram: DataView): boolean {
+export function addSockets(tally: Tally, datagram: DataView): boolean {
   let start = 0;
   while (start < datagram.byteLength) {
     const rest = datagram.byteLength - start;
@@ -64,7 +70,7 @@ export function addSockets(tally: TcpTally, datagram: DataView): boolean {
 /** All TCP sockets of the calling thread's network namespace, in one pass. Throws LinuxError. */
 export function readTcpSockets(mostDestinations: number, procRoot?: string): TcpSockets {
   const tally = new TcpTally(portRangeFor(readSysctl('net.ipv4.ip_local_port_range', procRoot)));
-  askSockDiag(tcpDumpRequest(), (datagram) => addSockets(tally, datagram));
+  askSockDiag(tcpDumpRequest(ALL_STATES), (datagram) => addSockets(tally, datagram));
   return tally.result(mostDestinations);
 }
 

@@ -20,20 +20,17 @@ export interface Question {
   readonly onError: ReportError;
 }
 
-/**
- * Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails or takes too long. Not at once:
- * of a process that was stopped the runtime has gone on without it, and the end of the connection is the next to be read.
- */
+/** Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails, takes too long or comes too late. */
 export async function answer<T>(
   question: Question,
   handle: (signal: AbortSignal) => T | Promise<T>,
 ): Promise<T | undefined> {
   const { context, onError, refusable } = question;
-  await socketReadOn();
   using deadline = new Deadline(context.signal, (context.timeoutMs ?? defaultRequestTimeoutMs) * answerWithinShare);
   try {
     deadline.signal.throwIfAborted();
-    return await Promise.race([handle(deadline.signal), rejectedBy(deadline.signal)]);
+    const handled = handle(deadline.signal);
+    return handled instanceof Promise ? await Promise.race([handled, rejectedBy(deadline.signal)]) : handled;
   } catch (error) {
     if (refusable && error instanceof RefuseCreation) {
       throw new StatusError(statusCodes.failedPrecondition, error.message, { cause: error });
@@ -43,8 +40,12 @@ export async function answer<T>(
   }
 }
 
-/** A turn of the event loop reads what is there of a socket, the next one that it has ended (libuv, partial reads). */
-async function socketReadOn(): Promise<void> {
+/**
+ * Before what changes the node: of a process that was stopped the runtime has gone on without it, and the end of the connection
+ * is the next to be read. A turn of the event loop reads what is there of a socket, the next one that it has ended (libuv, partial
+ * reads).
+ */
+export async function readOn(): Promise<void> {
   await turn();
   await turn();
 }

@@ -1,6 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { Metrics } from './metrics.ts';
+
+// An import would read every export of node:http, also those that load fetch and WebSocket when they are read: 12 MB.
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface ObservabilityOptions {
   /** 0: a free one, told by `port` of what is returned. */

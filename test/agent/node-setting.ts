@@ -10,11 +10,13 @@ import { nodeAccess } from '../../src/agent/assemble.ts';
 import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
 import { planAnnotation } from '../../src/api/names.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import { CpuMeter } from '../../src/agent/cpu-meter.ts';
 import type { Host } from '../../src/agent/host.ts';
 import { KeyDirectory } from '../../src/agent/key-directory.ts';
 import { readAddresses } from '../../src/agent/dress.ts';
 import { giveBackLost } from '../../src/agent/look-after-addresses.ts';
 import { LateBefore } from '../../src/agent/late-before.ts';
+import { FlowObserver, type FlowRound } from '../../src/agent/observe-flows.ts';
 import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
@@ -22,6 +24,7 @@ import { PodSpread, type SpreadSetting } from '../../src/agent/pod-spread.ts';
 import { leaveEnded } from '../../src/agent/sandbox-life.ts';
 import { statusFor } from '../../src/agent/report.ts';
 import { Verifier } from '../../src/agent/verify.ts';
+import { type FlowCounter, openFlowCounter } from '../../src/linux/flows/flow-counter.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
@@ -41,6 +44,8 @@ export interface NodeSetting extends Disposable {
   readonly settled: () => Promise<void>;
   readonly giveBackLost: () => Promise<number>;
   readonly leaveEnded: () => Promise<void>;
+  readonly lookAtFlows: () => Promise<void>;
+  readonly flowRounds: readonly FlowRound[];
   /** Where the files with addresses are. */
   readonly addressFolder: string;
 }
@@ -48,6 +53,7 @@ export interface NodeSetting extends Disposable {
 interface NodeParts {
   readonly addresses?: AddressProvider;
   readonly spread?: SpreadSetting;
+  readonly flowsObjectPath?: string;
 }
 
 const noSpread: SpreadSetting = {
@@ -65,7 +71,7 @@ const maximumNofile = 1_048_576;
 export async function setNode(
   known: Partial<NodeFacts> = {},
   nodeNetnsPath = '/proc/self/ns/net',
-  { addresses = noNetwork, spread = noSpread }: NodeParts = {},
+  { addresses = noNetwork, spread = noSpread, flowsObjectPath: objectPath = '/nowhere/flows.bpf.o' }: NodeParts = {},
 ): Promise<NodeSetting> {
   const directory = mkdtempSync(join(tmpdir(), 'agent-'));
   const signer = makeSigner();
@@ -74,6 +80,8 @@ export async function setNode(
   const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
   publishKey('key-1', signer);
   const worker = createNamespaceWorker({ signal });
+  // As the agent, which has read the node's facts before it is asked for anything: the first visit starts a thread.
+  await worker.run('/proc/self/ns/net', []);
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
   const host: Host = {
@@ -92,6 +100,16 @@ export async function setNode(
   const pods = new PlannedPods(() => undefined);
   const verifier = new Verifier(pods, host, onError);
   const keys = new KeyDirectory(directory, { onChange: () => verifier.judgeAgain(keys.judge), onError });
+  const flowRounds: FlowRound[] = [];
+  const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
+  const flows = new FlowObserver({
+    pods,
+    worker,
+    cpuMeter: new CpuMeter(),
+    openCounter,
+    onRound: (round) => flowRounds.push(round),
+    onError,
+  });
   const lateBefore = new LateBefore();
   const tasks: Promise<void>[] = [];
   const handlers = podEvents({
@@ -128,8 +146,11 @@ export async function setNode(
       return giveBackLost(pods, host, signal);
     },
     leaveEnded: () => leaveEnded({ pods, host }),
+    lookAtFlows: () => flows.look(signal),
+    flowRounds,
     addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {
+      flows.close();
       worker.close();
       void host.spread.close();
       rmSync(directory, { recursive: true });

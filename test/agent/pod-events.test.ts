@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { ContainerSchema, ContainerState, PodSandboxSchema } from '../../src/nri/gen/nri_pb.ts';
 import { readProcess } from '../../src/linux/proc.ts';
 import { readNofile, setNofile } from '../../src/linux/rlimits.ts';
-import { makeNetworkNamespace } from '../linux/network-namespace.ts';
+import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { sectionOf } from './plans.ts';
 import { startInPod } from './pod-program.ts';
-import { containerOf, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
+import { containerOf, type NodeSetting, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
 
 const ofDefaultLimits = 'ulimit -Sn 1024';
 const hardHere = readNofile(process.pid).hard;
@@ -220,28 +220,20 @@ describe('an annotation that does not verify', () => {
   });
 });
 
+/** As a runtime lists it to a plugin that registers. */
+const asListed = (node: NodeSetting, netns: NetworkNamespace, pid: number) => {
+  const { id, uid, name, namespace, annotations, linux } = signedPod(node, netns);
+  const pod = create(PodSandboxSchema, { id, uid, name, namespace, annotations, linux });
+  const running = { id: 'container-gateway', podSandboxId: id, state: ContainerState.CONTAINER_RUNNING };
+  return { pod, container: create(ContainerSchema, { ...running, name: 'gateway', pid }) };
+};
+
 describe('pods from before', () => {
   test('are looked at and repaired, late', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
     await using program = await startInPod(ofDefaultLimits);
-    const { annotations } = signedPod(node, netns);
-    const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, {
-      id: 'sandbox-1',
-      uid: 'u',
-      name: 'p',
-      namespace: 'messaging',
-      annotations,
-      linux,
-    });
-    const container = create(ContainerSchema, {
-      id: 'container-gateway',
-      podSandboxId: 'sandbox-1',
-      name: 'gateway',
-      pid: program.pid,
-      state: ContainerState.CONTAINER_RUNNING,
-    });
+    const { pod, container } = asListed(node, netns, program.pid);
     const { signal } = new AbortController();
     await node.handlers.synchronize([pod], [container], signal);
     await node.settled();
@@ -258,23 +250,7 @@ describe('pods from before', () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
     await using program = await startInPod('ulimit -Sn 8039');
-    const { annotations } = signedPod(node, netns);
-    const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, {
-      id: 'sandbox-1',
-      uid: 'u',
-      name: 'p',
-      namespace: 'messaging',
-      annotations,
-      linux,
-    });
-    const running = { podSandboxId: 'sandbox-1', state: ContainerState.CONTAINER_RUNNING };
-    const container = create(ContainerSchema, {
-      ...running,
-      id: 'container-gateway',
-      name: 'gateway',
-      pid: program.pid,
-    });
+    const { pod, container } = asListed(node, netns, program.pid);
     await node.handlers.synchronize([pod], [container], new AbortController().signal);
     await node.settled();
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);

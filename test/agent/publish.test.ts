@@ -24,14 +24,18 @@ const status = (change: Partial<PodReport> = {}): ConnectionNodeStatus => ({
 const writtenAtMs = 1000;
 const context = (elapsedMs: number) => ({ nowMs: writtenAtMs + elapsedMs, timing: usualTiming });
 
+const flowsNow: PodReport['flows'] = [{ name: 'mqtt', connections: 9, timeWait: 0 }];
+
 describe('a status is written', () => {
   const last = { status: status(), atMs: writtenAtMs };
   test.each([
     // what                                     status now                       elapsed   to wait
-    ['at once when a reason has changed', { reason: 'AppliedLate' }, [5, 0]],
-    ['at once when a reason and the usage have', { reason: 'AppliedLate', usedPercent: 55 }, [5, 0]],
+    ['at once when a reason has changed', { reason: 'AppliedLate' }, [1000, 0]],
+    ['at once when a reason and the usage have', { reason: 'AppliedLate', usedPercent: 55 }, [1000, 0]],
+    ['a second after the last when the next has changed', { reason: 'AppliedLate' }, [5, 995]],
     ['30 s after the last when the usage has', { usedPercent: 55 }, [10_000, 20_000]],
     ['no sooner for more connections', { connections: 4400 }, [29_999, 1]],
+    ['no sooner for what a flow has', { flows: flowsNow }, [29_999, 1]],
     ['then at once', { usedPercent: 55 }, [31_000, 0]],
     ['again after ten minutes when nothing has', {}, [60_000, 540_000]],
   ] as const)('%s', (_, change, [elapsedMs, delayMs]) => {

@@ -3,19 +3,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { examine } from '../../src/cli/doctor.ts';
-import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
-import { runFlow } from '../../src/prove/flow-run.ts';
-import { startHolder } from '../../src/prove/holder.ts';
-import { startRecord } from '../../src/prove/leftovers.ts';
-import { makeNamespaces } from '../../src/prove/namespaces.ts';
-import { openCounters } from '../../src/prove/phase-run.ts';
-import { type FlowWiring, topologyFor } from '../../src/prove/topology.ts';
-import { stateOf } from '../kernel/experiment.ts';
-import { container, demand, inbound } from '../planner/demands.ts';
+import { withBothEnds } from './both-ends.ts';
 
 const rounds = 5;
-const portsOfAClient = 60_000;
-const unlimited = { adopt: undefined, reservedDescriptors: 0, room: undefined, descriptorsPerConnection: 1 };
 
 interface Figures {
   readonly seconds: number;
@@ -69,34 +59,7 @@ const compare = (pid: number): void => {
   for (const [name, values] of seconds) tell(name, median(values), '');
 };
 
-/** Opens the flow inside the namespace of the peers, so that it has both ends, and then compares there. */
-const run = async (connections: number): Promise<void> => {
-  const clients = { addresses: Math.ceil(connections / portsOfAClient), portsPerAddress: portsOfAClient };
-  const flow = inbound({ connections, clients, port: 500 });
-  const state = stateOf(demand({ containers: [container({ reservedDescriptors: 0 })], inbound: [flow] }), 4_000_000);
-  const topology = topologyFor(state);
-  const signal = AbortSignal.timeout(540_000);
-  await using made = new AsyncDisposableStack();
-  const closing = made.adopt(new AbortController(), (controller) => controller.abort());
-  const worker = createNamespaceWorker({ signal: closing.signal });
-  const record = made.use(startRecord());
-  const namespaces = made.use(await makeNamespaces(topology, { worker, record, signal }));
-  const counters = made.use(openCounters());
-  const start = async (listeners: (typeof topology)['peerListeners']) => {
-    const holder = made.use(await startHolder({ counterFd: counters.fd, record, signal }));
-    await holder.prepare({ ...unlimited, netnsPath: namespaces.pathOf('peer'), listeners });
-    return holder;
-  };
-  const server = await start(topology.podListeners[0] ?? []);
-  const client = await start([]);
-  const first = topology.flows[0]!;
-  const target = { ip: first.open.sourceIps[0]!, port: 500 };
-  const wiring: FlowWiring = { ...first, open: { ...first.open, targets: [target] } };
-  await runFlow(wiring, { openers: [client], acceptors: [server] }, { counters, signal });
-  compare(client.pid);
-};
-
 const [first = '50000', pid = ''] = process.argv.slice(2);
 if (first === 'measure') process.stdout.write(JSON.stringify(await measure(pid)));
-else await run(Number(first));
+else await withBothEnds(Number(first), ({ clientPid }) => compare(clientPid));
 process.exit();

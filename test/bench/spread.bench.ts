@@ -10,7 +10,7 @@ import { PodMaps } from '../../src/linux/spread/pod-maps.ts';
 import type { PortRange } from '../../src/planner/demand.ts';
 import { podSourceIps } from '../../src/prove/topology.ts';
 import { ipText } from '../../src/prove/topology-text.ts';
-import { ensureSpreadObject } from '../cluster/lab/spread-object.ts';
+import { ensureBpfObject } from '../cluster/lab/bpf-object.ts';
 import { startBench } from '../kernel/bench-pod.ts';
 import { stateOf } from '../kernel/experiment.ts';
 import { makeSpreadSetting, openTestSpreader, peerIp, peerPorts, podIps } from '../kernel/spread-setting.ts';
@@ -64,7 +64,7 @@ const connects = async (): Promise<ReadonlyMap<Way, number>> => {
 /** What the kernel itself counts for a program, its own counting (some 20 ns) included. */
 const nsOfProgram = async (hasEntry: boolean): Promise<number> => {
   const counting = '/proc/sys/kernel/bpf_stats_enabled';
-  const path = await ensureSpreadObject({ signal, onProgress: say });
+  const path = await ensureBpfObject('spread', { signal, onProgress: say });
   const object = libbpf().load({ path, programs: ['spread4'], maps: new Map() });
   const program = object.programs.get('spread4') ?? -1;
   const read = (name: string): number =>

@@ -9,7 +9,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildOperator, ensureOwnGoProgram, ensurePepr, ensureVpa } from './webhook-peers/builds.ts';
+import { buildBundle, ensureOwnGoProgram, ensurePepr, ensureVpa } from './webhook-peers/builds.ts';
 import { createPods } from './webhook-peers/creations.ts';
 import { cpuSecondsOf, type Load, load, loadWithoutFailure, median, residentMiBOf } from './webhook-peers/measure.ts';
 import { type Peer, startPeers } from './webhook-peers/peers.ts';
@@ -165,7 +165,7 @@ const main = async (seconds: number, rounds: number): Promise<void> => {
   const program = await ensureOwnGoProgram('load');
   const controllerRuntime = await ensureOwnGoProgram('controller-runtime');
   const pepr = await ensurePepr();
-  const operator = await buildOperator(join(dir, 'image'));
+  const operator = await buildBundle('operator', join(dir, 'image'));
   const setting = await startSetting(dir, vpa.crds);
   const peers = await startPeers(dir, { vpa, controllerRuntime, pepr, operator }, setting);
   try {

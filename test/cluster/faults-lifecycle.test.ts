@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
-import { type Image, ensureImage } from '../../deploy/image.ts';
 import { planned, plannedDescriptors, probe } from './fault-actions.ts';
 import { type InstallOptions, upgradeChart } from './install-operator.ts';
 import { kubectl } from './lab/cluster.ts';
@@ -15,26 +14,28 @@ const { signal } = progress;
 const options: InstallOptions = { by: 'Chart' };
 const cluster = useClusterWithOperator(options);
 
-let image: Image;
-
-beforeAll(async () => {
-  image = await ensureImage(progress);
-}, 600_000);
-
-const install = (reference = image.reference): Promise<void> =>
-  upgradeChart(cluster(), { image: { reference }, options }, progress);
-
 const ask = (...args: readonly string[]): Promise<string> => kubectl(cluster(), args, { signal });
+
+const agents = ['daemonset', 'connectionbudget-agent', '-n', 'connectionbudget-system'];
+let installed = '';
+
+/** The image of the installation that the tests begin with. */
+beforeAll(async () => {
+  installed = await ask('get', ...agents, '-o', 'jsonpath={.spec.template.spec.containers[0].image}');
+});
+
+const install = (reference = installed): Promise<void> =>
+  upgradeChart(cluster(), { image: { reference }, options }, progress);
 
 const condition = (app: string, type: string, is: string): Promise<unknown> =>
   eventually(`${app} is ${type} ${is}`, async () => (await conditions(cluster(), 'planned', app))[type] === is);
 
 /** Another pod of the budget `turn` each second until the action is over; gives how many. */
 const createDuring = async (prefix: string, action: () => Promise<void>): Promise<number> => {
-  let isOver = false;
-  const over = action().finally(() => (isOver = true));
+  const over = new AbortController();
+  const acted = action().finally(() => over.abort());
   let created = 0;
-  for (; !isOver; created += 1) {
+  for (; !over.signal.aborted; created += 1) {
     const container = {
       name: 'program',
       image: probeReference,
@@ -47,7 +48,7 @@ const createDuring = async (prefix: string, action: () => Promise<void>): Promis
     await kubectl(cluster(), ['apply', '-f', '-'], { signal, input });
     await sleep(1000);
   }
-  await over;
+  await acted;
   return created;
 };
 
@@ -55,11 +56,11 @@ test.each([
   { way: 'upgrade', tag: 'next' },
   { way: 'downgrade', tag: '' },
 ])(
-  'pods that are created during an $way all start, with their plan',
+  '$way: pods that are created meanwhile all start, with their plan',
   async ({ way, tag }) => {
     await planned(cluster(), 'turn');
-    const reference = tag === '' ? image.reference : `${image.reference}-${tag}`;
-    if (tag !== '') await containerd(cluster(), ['images', 'tag', image.reference, reference], signal);
+    const reference = tag === '' ? installed : `${installed}-${tag}`;
+    if (tag !== '') await containerd(cluster(), ['images', 'tag', installed, reference], signal);
 
     const created = await createDuring(way, () => install(reference));
 
@@ -80,8 +81,6 @@ test.each([
   },
   300_000,
 );
-
-const agents = ['daemonset', 'connectionbudget-agent', '-n', 'connectionbudget-system'];
 
 test('with the agent away first, pods start as Kubernetes starts them, and are repaired when it is back', async () => {
   await planned(cluster(), 'agentless');

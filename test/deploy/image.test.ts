@@ -88,7 +88,7 @@ test('from inside libbpf opens the eBPF program, and finds its parts', async () 
     const bpf = createRequire('/app/')('koffi').load('libbpf.so.1');
     const open = bpf.func('void *bpf_object__open(const char *)');
     const find = bpf.func('void *bpf_object__find_program_by_name(void *, const char *)');
-    console.log(find(open('/app/spread.bpf.o'), 'spread4') !== null);`;
+    console.log(find(open('/app/spread.bpf.o'), 'spread4') !== null && find(open('/app/flows.bpf.o'), 'count_flows') !== null);`;
   await writeFile(join(rootfs, 'app/spread.js'), program);
   expect(await inside(['spread.js'])).toEqual({ status: 0, stdout: 'true\n' });
 });

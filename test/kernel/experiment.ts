@@ -6,7 +6,7 @@ import type { ProofState } from '../../src/prove/proof-state.ts';
 import { reachFor } from '../../src/prove/proof.ts';
 import { openProofSpreader, spreadingFor } from '../../src/prove/proof-spread.ts';
 import { topologyFor } from '../../src/prove/topology.ts';
-import { ensureSpreadObject } from '../cluster/lab/spread-object.ts';
+import { ensureBpfObject } from '../cluster/lab/bpf-object.ts';
 
 /** A range of a hundred ports, so that an experiment ends in a second. */
 export const hundredPorts: PortRange = { low: 40_000, high: 40_099 };
@@ -34,7 +34,7 @@ export const stateOf = (demand: Demand, nofile = 1024): ProofState => {
 /** The same where we spread what the pod's program opens. Throws where this machine cannot. */
 export const spreadExperiment = async (demand: Demand): Promise<Experiment & { readonly note: string | undefined }> => {
   const signal = AbortSignal.timeout(60_000);
-  const objectPath = await ensureSpreadObject({ signal, onProgress: () => undefined });
+  const objectPath = await ensureBpfObject('spread', { signal, onProgress: () => undefined });
   const planned = stateOf(demand, 1_000_000);
   const spreading = spreadingFor(demand, planned.plan);
   using proof = openProofSpreader(spreading, objectPath);

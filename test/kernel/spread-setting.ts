@@ -21,7 +21,7 @@ import { hooks, libbpf } from '../../src/linux/spread/libbpf.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader, type SpreaderOptions } from '../../src/linux/spread/spreader.ts';
 import { cacheDirectory } from '../cluster/lab/environment.ts';
-import { clangArguments, ensureSpreadObject } from '../cluster/lab/spread-object.ts';
+import { clangArguments, ensureBpfObject } from '../cluster/lab/bpf-object.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 
 /** The addresses of the pod's link: those of the pod from .2 on, those of its peer. */
@@ -89,7 +89,7 @@ export interface SpreadSetting extends AsyncDisposable {
 const built = (source: string, compiler: readonly string[]): string => {
   const path = join(import.meta.dirname, source);
   const hash = createHash('sha256').update(compiler.join(' ')).update(readFileSync(path)).digest('hex').slice(0, 12);
-  const output = join(cacheDirectory(), 'spread', `${source}-${hash}`);
+  const output = join(cacheDirectory(), 'bpf', `${source}-${hash}`);
   if (existsSync(output)) return output;
   const [tool = '', ...args] = compiler;
   mkdirSync(dirname(output), { recursive: true });
@@ -222,7 +222,7 @@ export const makeBpffs = (): Disposable & { readonly path: string } => {
 };
 
 export const spreadObject = (): Promise<string> =>
-  ensureSpreadObject({ signal: AbortSignal.timeout(120_000), onProgress: () => undefined });
+  ensureBpfObject('spread', { signal: AbortSignal.timeout(120_000), onProgress: () => undefined });
 
 /** The spreader of the compiled object; throws where this kernel has none. */
 export const openTestSpreader = async (options: Partial<SpreaderOptions> = {}): Promise<Spreader> => {

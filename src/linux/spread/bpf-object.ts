@@ -117,3 +117,10 @@ function refusedLoad(errno: number, { programs }: LoadRequest, log: string): Lin
   const message = said === undefined || said === '' ? cause.message : `${cause.message} (${said})`;
   return new LinuxError({ kind: cause.kind, syscall: cause.syscall, errno, message }, { cause });
 }
+
+/** The descriptor of a map. Throws LinuxError NotFound. */
+export function mapOf(maps: ReadonlyMap<string, number>, name: string): number {
+  const fd = maps.get(name);
+  if (fd !== undefined) return fd;
+  throw new LinuxError({ kind: 'NotFound', syscall: 'bpf', message: `the eBPF object has no map ${name}` });
+}

@@ -20,6 +20,10 @@ export interface Libbpf {
   readonly pin: (fd: number, path: string) => void;
   readonly openPinned: (path: string) => number;
   readonly link: (program: number, cgroup: number, hook: Hook) => number;
+  /** Of a program that iterates over the kernel's own objects (SEC("iter/…")). */
+  readonly linkIterator: (program: number) => number;
+  /** A file whose reads run the program of the link; of the calling thread's network namespace. */
+  readonly openIterator: (link: number) => number;
   readonly updateLink: (link: number, program: number) => void;
   /** The id of the cgroup that a link is attached to; 0: it is gone. */
   readonly linkedCgroup: (link: number) => bigint;
@@ -32,6 +36,7 @@ export interface Libbpf {
 // enum bpf_attach_type of linux/bpf.h.
 const attachTypes: Readonly<Record<Hook, number>> = { Connect4: 10, Connect6: 11 };
 export const hooks: readonly Hook[] = ['Connect4', 'Connect6'];
+const BPF_TRACE_ITER = 28;
 const BPF_F_QUERY_EFFECTIVE = 1;
 const mostPrograms = 64;
 const ENOENT = 2;
@@ -113,14 +118,19 @@ function pinCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'pin' | 'openPinne
   };
 }
 
-function linkCalls(library: Koffi.LibraryHandle): Pick<Libbpf, 'link' | 'updateLink' | 'effectivePrograms'> {
+type LinkCalls = Pick<Libbpf, 'link' | 'linkIterator' | 'openIterator' | 'updateLink' | 'effectivePrograms'>;
+
+function linkCalls(library: Koffi.LibraryHandle): LinkCalls {
   const create: Call = library.func('int bpf_link_create(int, int, int, void *)');
+  const iterate: Call = library.func('int bpf_iter_create(int)');
   const update: Call = library.func('int bpf_link_update(int, int, void *)');
   const query: Call = library.func('int bpf_prog_query(int, int, uint32_t, void *, void *, void *)');
   return {
     // A cgroup link shares its hook with others always (BPF_F_ALLOW_MULTI), and ends with its last descriptor or pin.
     link: (program, cgroup, hook) =>
       checked(create(program, cgroup, attachTypes[hook], null), attempting(`attach to ${hook}`)),
+    linkIterator: (program) => checked(create(program, 0, BPF_TRACE_ITER, null), attempting('link an iterator')),
+    openIterator: (link) => checked(iterate(link), attempting('iterate over sockets')),
     updateLink: (link, program) => void checked(update(link, program, null), attempting('replace an attached program')),
     effectivePrograms: (cgroup, hook) => {
       const ids = new Uint32Array(mostPrograms);

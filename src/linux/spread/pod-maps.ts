@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { LinuxError } from '../linux-error.ts';
+import { mapOf } from './bpf-object.ts';
 import type { Libbpf } from './libbpf.ts';
 import { emptyStatistics, podEntry, portSet, type SpreadPod, type Statistics, statisticsFrom } from './pod-entry.ts';
 
@@ -53,12 +53,6 @@ function keyFor(cookie: bigint): Buffer {
   const key = Buffer.alloc(cookieBytes);
   key.writeBigUInt64LE(cookie);
   return key;
-}
-
-function mapOf(maps: ReadonlyMap<string, number>, name: string): number {
-  const fd = maps.get(name);
-  if (fd !== undefined) return fd;
-  throw new LinuxError({ kind: 'NotFound', syscall: 'bpf', message: `the eBPF object has no map ${name}` });
 }
 
 /** A value of a per-CPU map has a part for each CPU that could ever be there: "0-3" is four. */

@@ -69,10 +69,10 @@ export const ensurePepr = async (): Promise<string> => {
   return module;
 };
 
-/** The operator as the image has it. */
-export const buildOperator = async (folder: string): Promise<string> => {
+/** A program of ours as the image has it. */
+export const buildBundle = async (program: string, folder: string): Promise<string> => {
   await mkdir(folder, { recursive: true });
-  const wanted = programs.filter(({ name }) => name === 'operator');
+  const wanted = programs.filter(({ name }) => name === program);
   await writeRootfs(await imageContents(wanted, signal), folder, signal);
-  return join(folder, 'app', 'operator.js');
+  return join(folder, 'app', `${program}.js`);
 };

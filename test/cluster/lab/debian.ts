@@ -14,8 +14,8 @@ export const runcBuildRequirements: readonly Requirement[] = [
   { needs: 'pkg-config', debianPackage: 'pkg-config' },
 ];
 
-/** clang and libbpf's headers build the eBPF object; libbpf.so.1, which comes with the headers, loads it. */
-export const spreadRequirements: readonly Requirement[] = [
+/** clang and libbpf's headers build the eBPF objects; libbpf.so.1, which comes with the headers, loads them. */
+export const bpfRequirements: readonly Requirement[] = [
   { needs: 'clang', debianPackage: 'clang' },
   { needs: '/usr/include/bpf/bpf_helpers.h', debianPackage: 'libbpf-dev' },
   { needs: '/usr/include/linux/bpf.h', debianPackage: 'linux-libc-dev' },
