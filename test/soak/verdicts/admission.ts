@@ -8,10 +8,14 @@ import { namespaceNames, type Soak } from '../soak-setting.ts';
 
 const attempts = 6;
 
+/** The load may have deleted the budget last: it is there first. */
 export const admissionFaults = async (soak: Soak): Promise<readonly string[]> => {
+  const target = { resource: budgets, namespace: namespaceNames.planned, name: 'limits' };
+  const budget = budgetManifest(target.namespace, 'limits', 0);
+  await soak.client.apply(target, budget, { signal: soak.signal, fieldManager: 'soak', force: true });
   const faults: string[] = [];
   for (let attempt = 1; attempt <= attempts; attempt += 1) faults.push(...(await oneAttempt(soak, attempt)));
-  return faults;
+  return [...new Set(faults)];
 };
 
 const oneAttempt = async (soak: Soak, attempt: number): Promise<readonly string[]> => {
