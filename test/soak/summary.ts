@@ -7,7 +7,7 @@ import { windowsOf } from './verdicts/memory.ts';
 /** What the soak has to say, as text. */
 export const summaryOf = (run: SoakRun): string =>
   [
-    `\nSoak of ${run.minutes} minutes, seed ${run.soak.seed}`,
+    `\nSoak: ${run.minutes} min, seed ${run.soak.seed}`,
     ...faultLines(run),
     ...startLines(run),
     ...slowestLines(run),
