@@ -64,6 +64,7 @@ const bindingLimit = z.object({
   needed: countOrZero('What the plan needs, in its unit.'),
   unit: z.string().max(16).meta({ description: 'Unit of capacity and needed.' }),
 });
+export type BindingLimit = z.output<typeof bindingLimit>;
 
 const resolvedDestination = z.object({
   flow: label('Outbound flow.'),
