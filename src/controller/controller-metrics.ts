@@ -1,6 +1,7 @@
 import type { ConditionStatus } from '../api/conditions.ts';
 import { kubeErrorKinds } from '../kube/kube-error.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { CacheContents } from './caches.ts';
 
 const readyStates = ['True', 'False', 'Unknown'] as const;
 const errorKinds = [...kubeErrorKinds, 'Internal'];
@@ -9,6 +10,7 @@ const resources = [
   'connectionnodes',
   'endpointslices',
   'namespaces',
+  'network-attachment-definitions',
   'nodes',
   'pods',
   'services',
@@ -85,4 +87,26 @@ const failureMetrics = (metrics: Metrics): Pick<ControllerMetrics, 'failed' | 'e
     eventFailed: (kind) => eventFailures({ kind }),
     watchInterrupted: (resource, kind) => interruptions({ resource, kind }),
   };
+};
+
+/** From which anybody who may list can tell whether a replica's caches equal the server (objectDigest). */
+export const observeCaches = (metrics: Metrics, contents: () => readonly CacheContents[]): void => {
+  const read = (value: (of: CacheContents) => number) => () =>
+    contents().map((of) => ({ labels: { resource: of.resource }, value: value(of) }));
+  metrics.observedGauge(
+    {
+      name: 'connectionbudget_watch_cache_objects',
+      help: 'Objects that are held of a watched resource.',
+      labels: { resource: resources },
+    },
+    read(({ objects }) => objects),
+  );
+  metrics.observedGauge(
+    {
+      name: 'connectionbudget_watch_cache_digest',
+      help: 'Which objects of which versions are held: XOR over the 32-bit hashes of uid and resourceVersion.',
+      labels: { resource: resources },
+    },
+    read(({ digest }) => digest),
+  );
 };

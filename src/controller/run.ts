@@ -7,7 +7,7 @@ import { startWorkQueue } from '../kube/work-queue.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { type Caches, startCaches } from './caches.ts';
-import { type ControllerMetrics, controllerMetrics } from './controller-metrics.ts';
+import { type ControllerMetrics, controllerMetrics, observeCaches } from './controller-metrics.ts';
 import { createObservations, type Observations, type Surroundings } from './observations.ts';
 import { type LeadersTerm, startTerm } from './term.ts';
 
@@ -71,6 +71,7 @@ export const startController = (options: ControllerOptions): Controller => {
     nodeReported: (name) => running.term?.nodeReported(name),
     report: (resource, report) => watchReported({ logger, metrics, resource }, report),
   });
+  observeCaches(options.metrics, caches.contents);
   const observations = createObservations(caches.cluster, () => Date.now());
   const running: Running = { options, metrics, caches, observations, term: undefined };
   metrics.retired();

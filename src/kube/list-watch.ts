@@ -36,10 +36,14 @@ export interface ListWatchOptions<Wire extends KubeObject, T> {
 }
 
 export interface WatchCache<T> {
+  /** The resource's name, e.g. "pods". */
+  readonly plural: string;
   readonly get: (key: string) => T | undefined;
   readonly values: () => Iterable<T>;
   readonly keys: () => Iterable<string>;
   readonly size: () => number;
+  /** Which objects of which versions it holds, in 32 bits (objectDigest): equal to the server's when the cache is. */
+  readonly digest: () => number;
   readonly hasSynced: () => boolean;
   /** Resolves after the first complete list, or when the watch was stopped before. */
   readonly synced: Promise<void>;
@@ -90,10 +94,12 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
   };
   const stopped = keepWatching({ options, store, state, listed }).finally(synced.resolve);
   return {
+    plural: options.resource.plural,
     get: (key) => store.entries.get(key)?.value,
     values: () => valuesOf(store),
     keys: () => store.entries.keys(),
     size: () => store.entries.size,
+    digest: () => store.digest(),
     hasSynced: () => state.hasSynced,
     synced: synced.promise,
     stopped,

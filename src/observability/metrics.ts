@@ -43,6 +43,11 @@ export interface Metrics {
   readonly gauge: <Label extends string>(
     metric: MetricDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
+  /** A gauge that is read when it is asked for. */
+  readonly observedGauge: <Label extends string>(
+    metric: MetricDefinition<Label>,
+    read: () => readonly { readonly labels: Labels<Label>; readonly value: number }[],
+  ) => void;
   readonly histogram: <Label extends string>(
     metric: HistogramDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
@@ -75,6 +80,12 @@ export function createMetrics(): Metrics {
     gauge: (metric) => {
       const gauge = new Gauge(configurationFor(book, metric, 'gauge'));
       return (labels, value) => gauge.set(boundedLabels(metric.labels, labels), value);
+    },
+    observedGauge: (metric, read) => {
+      const collect = function (this: Gauge): void {
+        for (const { labels, value } of read()) this.set(boundedLabels(metric.labels, labels), value);
+      };
+      registry.registerMetric(new Gauge({ ...configurationFor(metric, registry), registers: [], collect }));
     },
     histogram: (metric) => {
       const configuration = configurationFor(book, metric, 'histogram');
