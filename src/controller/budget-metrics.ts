@@ -1,4 +1,5 @@
 import type { BindingLimit, ConnectionBudgetStatus } from '../api/budget-status.ts';
+import type { ConditionStatus } from '../api/conditions.ts';
 import { labelText, type TableRow } from '../observability/metric-tables.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { StoredBudget } from './cluster.ts';
@@ -9,8 +10,7 @@ export interface BudgetFigures {
   /** Of namespace and budget, and the same with what binds. */
   readonly labels: string;
   readonly bindingLabels: string | undefined;
-  /** 1 True, 0 False; undefined: Unknown. */
-  readonly ready: number | undefined;
+  readonly ready: ConditionStatus;
   readonly planned: number | undefined;
   readonly reachable: number | undefined;
   readonly fullestPod: number | undefined;
@@ -19,10 +19,8 @@ export interface BudgetFigures {
   readonly descriptorsRatio: number | undefined;
 }
 
-const readyNumber = ({ conditions }: ConnectionBudgetStatus): number | undefined => {
-  const status = conditions.find(({ type }) => type === 'Ready')?.status;
-  return status === 'True' ? 1 : status === 'False' ? 0 : undefined;
-};
+const readyOf = ({ conditions }: ConnectionBudgetStatus): ConditionStatus =>
+  conditions.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
 
 const bindingText = (budget: object, { stage, limit }: BindingLimit): string => labelText({ ...budget, stage, limit });
 
@@ -36,7 +34,7 @@ export const figuresOf = (
   return {
     labels: labelText(budget),
     bindingLabels: bindingLimit === undefined ? undefined : bindingText(budget, bindingLimit),
-    ready: readyNumber(status),
+    ready: readyOf(status),
     planned: plan?.plannedConnections,
     reachable: plan?.reachableConnections,
     fullestPod,
@@ -51,13 +49,16 @@ const usedShare = ({ planned, fullestPod, descriptorsRatio = 0 }: BudgetFigures)
 
 /** First what is not Ready, then what has the least left, then by name so that the choice is the same each time. */
 const byNeed = (a: BudgetFigures, b: BudgetFigures): number =>
-  Number(b.ready === 0) - Number(a.ready === 0) || usedShare(b) - usedShare(a) || (a.labels < b.labels ? -1 : 1);
+  Number(b.ready === 'False') - Number(a.ready === 'False') || usedShare(b) - usedShare(a) || (a.labels < b.labels ? -1 : 1);
 
 export const mostNeedy = (all: readonly BudgetFigures[], most: number): readonly BudgetFigures[] =>
   all.length <= most ? all : all.toSorted(byNeed).slice(0, most);
 
 const headroomOf = ({ planned, fullestPod }: BudgetFigures): number | undefined =>
   planned === undefined || fullestPod === undefined ? undefined : planned - fullestPod;
+
+const readyNumber = ({ ready }: BudgetFigures): number | undefined =>
+  ready === 'Unknown' ? undefined : Number(ready === 'True');
 
 interface Series {
   readonly name: string;
@@ -66,7 +67,7 @@ interface Series {
 }
 
 const series: readonly Series[] = [
-  { name: 'ready_status', help: '1 while the budget is Ready, 0 while it is not.', value: ({ ready }) => ready },
+  { name: 'ready_status', help: '1 Ready, 0 not Ready; no series while that is unknown.', value: readyNumber },
   { name: 'planned_connections', help: 'Planned per pod, with headroom.', value: ({ planned }) => planned },
   { name: 'reachable_connections', help: 'Per pod, what fits all known limits.', value: ({ reachable }) => reachable },
   { name: 'fullest_pod_connections', help: 'Used by the fullest pod.', value: ({ fullestPod }) => fullestPod },
@@ -145,20 +146,37 @@ function* rowsOf(
   }
 }
 
+const readyStates = ['True', 'False', 'Unknown'] as const;
+
 /** What holds for all budgets, also for those that have no series of their own. */
 const countAll = (metrics: Metrics, all: ReadonlyMap<string, BudgetFigures>, most: number): void => {
-  const unlisted = metrics.gauge({
-    name: 'connectionbudget_budgets_unlisted',
-    help: `Budgets beyond the first ${most} by need: they have no series of their own.`,
-    labels: {},
-  });
-  const full = metrics.gauge({
-    name: 'connectionbudget_budgets_full',
-    help: `Budgets whose fullest pod uses ${fullRatio * 100} % of its plan or of its descriptors.`,
-    labels: {},
-  });
-  metrics.beforeText(() => {
-    unlisted({}, Math.max(0, all.size - most));
-    full({}, [...all.values()].filter((figures) => usedShare(figures) >= fullRatio).length);
-  });
+  const one = (value: number) => [{ labels: {}, value }];
+  metrics.observedGauge(
+    {
+      name: 'connectionbudget_budgets',
+      help: 'Budgets by the status of their condition Ready.',
+      labels: { ready: readyStates },
+    },
+    () => {
+      const counts = { True: 0, False: 0, Unknown: 0 };
+      for (const { ready } of all.values()) counts[ready] += 1;
+      return readyStates.map((ready) => ({ labels: { ready }, value: counts[ready] }));
+    },
+  );
+  metrics.observedGauge(
+    {
+      name: 'connectionbudget_budgets_unlisted',
+      help: `Budgets beyond the first ${most} by need: they have no series of their own.`,
+      labels: {},
+    },
+    () => one(Math.max(0, all.size - most)),
+  );
+  metrics.observedGauge(
+    {
+      name: 'connectionbudget_budgets_full',
+      help: `Budgets whose fullest pod uses ${fullRatio * 100} % of its plan or of its descriptors.`,
+      labels: {},
+    },
+    () => one([...all.values()].filter((figures) => usedShare(figures) >= fullRatio).length),
+  );
 };

@@ -38,6 +38,8 @@ export interface CacheContents {
   readonly resource: string;
   readonly objects: number;
   readonly digest: number;
+  /** Since the last event or bookmark; undefined: not listed yet. */
+  readonly silentMs: number | undefined;
 }
 
 /** Follows every kind that a decision needs, and tells which budgets a change concerns. */
@@ -93,6 +95,7 @@ const contentsOf = (cache: WatchCache<unknown>): CacheContents => ({
   resource: cache.plural,
   objects: cache.size(),
   digest: cache.digest(),
+  silentMs: cache.silentMs(),
 });
 
 const selections = ({ budgets, budgetsByLabel, pods }: Indices) => ({

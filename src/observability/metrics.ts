@@ -52,8 +52,6 @@ export interface Metrics {
     metric: HistogramDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
   readonly table: (metric: TableDefinition) => void;
-  /** Called at each scrape, for what is best looked at then. Must not throw. */
-  readonly beforeText: (look: () => void) => void;
   /** All of ours, in the order in which they were made. */
   readonly described: () => readonly DescribedMetric[];
   readonly contentType: string;
@@ -70,7 +68,6 @@ interface Book {
 /** A registry of its own, with Node's process metrics. Throws on a name outside the scheme or used twice. */
 export function createMetrics(): Metrics {
   const book: Book = { registry: new Registry(), described: [], tables: [] };
-  const looks: (() => void)[] = [];
   collectDefaultMetrics({ register: book.registry });
   return {
     counter: (metric) => {
@@ -85,7 +82,7 @@ export function createMetrics(): Metrics {
       const collect = function (this: Gauge): void {
         for (const { labels, value } of read()) this.set(boundedLabels(metric.labels, labels), value);
       };
-      registry.registerMetric(new Gauge({ ...configurationFor(metric, registry), registers: [], collect }));
+      book.registry.registerMetric(new Gauge({ ...configurationFor(book, metric, 'gauge'), registers: [], collect }));
     },
     histogram: (metric) => {
       const configuration = configurationFor(book, metric, 'histogram');
@@ -97,11 +94,9 @@ export function createMetrics(): Metrics {
       enter(book, { ...metric, kind: 'gauge', labels: metric.labels.map((name) => ({ name, values })) });
       book.tables.push(metric);
     },
-    beforeText: (look) => void looks.push(look),
     described: () => book.described,
     contentType: book.registry.contentType,
     text: async () => {
-      for (const look of looks) look();
       const fixed = await book.registry.metrics();
       return [fixed, ...book.tables.map((table) => tableText(table, table.rows()))].join('\n');
     },

@@ -38,7 +38,7 @@ test('a budget whose status cannot be written is counted too', async () => {
   const failures = async (): Promise<boolean> => /reconcile_failures_total\{.*\} [^0]/.test(await metrics.text());
   await until(failures, true);
   const counted = async (): Promise<number> =>
-    [...(await metrics.text()).matchAll(/^connectionbudget_budgets_count\{.*\} (\d+)$/gm)]
+    [...(await metrics.text()).matchAll(/^connectionbudget_budgets\{.*\} (\d+)$/gm)]
       .map(([, count]) => Number(count))
       .reduce((sum, count) => sum + count, 0);
 
