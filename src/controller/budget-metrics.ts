@@ -49,7 +49,9 @@ const usedShare = ({ planned, fullestPod, descriptorsRatio = 0 }: BudgetFigures)
 
 /** First what is not Ready, then what has the least left, then by name so that the choice is the same each time. */
 const byNeed = (a: BudgetFigures, b: BudgetFigures): number =>
-  Number(b.ready === 'False') - Number(a.ready === 'False') || usedShare(b) - usedShare(a) || (a.labels < b.labels ? -1 : 1);
+  Number(b.ready === 'False') - Number(a.ready === 'False') ||
+  usedShare(b) - usedShare(a) ||
+  (a.labels < b.labels ? -1 : 1);
 
 export const mostNeedy = (all: readonly BudgetFigures[], most: number): readonly BudgetFigures[] =>
   all.length <= most ? all : all.toSorted(byNeed).slice(0, most);
@@ -109,7 +111,12 @@ export const createBudgetMetrics = (metrics: Metrics, most = mostListed): Budget
     name: 'connectionbudget_budget_binding_limit_info',
     help: 'The limit that binds; no series where the plan fits.',
     labels: ['namespace', 'budget', 'stage', 'limit'],
-    rows: () => rowsOf(listed(), ({ bindingLabels }) => bindingLabels, () => 1),
+    rows: () =>
+      rowsOf(
+        listed(),
+        ({ bindingLabels }) => bindingLabels,
+        () => 1,
+      ),
   });
   countAll(metrics, all, most);
   return {

@@ -36,8 +36,7 @@ export interface Controller {
   readonly surroundings: Surroundings;
   /** Resolves when the answers are whole, or the watching ended before. */
   readonly synced: Promise<void>;
-  /** Kinds that were not listed yet. */
-  readonly unsynced: () => readonly string[];
+  readonly watches: Caches['contents'];
   readonly isLeading: () => boolean;
   /** Resolves when the Lease was given back; rejects when leading failed of itself. */
   readonly retired: Promise<void>;
@@ -83,7 +82,7 @@ export const startController = (options: ControllerOptions): Controller => {
   return {
     surroundings: observations,
     synced: caches.synced,
-    unsynced: caches.unsynced,
+    watches: caches.contents,
     isLeading: () => running.term !== undefined,
     retired: standForElection(running),
     stopped: Promise.all([caches.stopped, sampling.drained]).then(() => undefined),
