@@ -17,7 +17,7 @@ export interface HistogramDefinition<Label extends string> extends MetricDefinit
   readonly buckets: readonly number[];
 }
 
-/** A gauge with one series for each row; whoever gives the rows bounds them. */
+/** A gauge with one series for each row, none at all where there is no row; whoever gives the rows bounds them. */
 export interface TableDefinition {
   readonly name: string;
   readonly help: string;
