@@ -39,12 +39,16 @@ const rows: readonly Row[] = [
           { expr: `connectionbudget_budget_fullest_pod_connections{${ofBudget}}`, legend: `${budget} used` },
           { expr: `connectionbudget_budget_planned_connections{${ofBudget}}`, legend: `${budget} planned` },
           { expr: `connectionbudget_budget_peak_connections{${ofBudget}}`, legend: `${budget} peak` },
+          { expr: `connectionbudget_budget_reachable_connections{${ofBudget}}`, legend: `${budget} reachable` },
         ],
       },
       {
-        title: 'Headroom of the fullest pod',
+        title: 'Headroom of the fullest pod, use of all pods',
         unit: 'short',
-        queries: [{ expr: `connectionbudget_budget_headroom_connections{${ofBudget}}`, legend: budget }],
+        queries: [
+          { expr: `connectionbudget_budget_headroom_connections{${ofBudget}}`, legend: `${budget} headroom` },
+          { expr: `connectionbudget_budget_all_pods_connections{${ofBudget}}`, legend: `${budget} all pods` },
+        ],
       },
       {
         title: 'Descriptors of the fullest process',
@@ -85,9 +89,12 @@ const rows: readonly Row[] = [
         ],
       },
       {
-        title: 'Time to answer, p99',
+        title: 'Time to answer, p99, and requests in flight',
         unit: 's',
-        queries: [{ expr: p99('connectionbudget_webhook_request_seconds', 'path'), legend: '{{path}}' }],
+        queries: [
+          { expr: p99('connectionbudget_webhook_request_seconds', 'path'), legend: '{{path}}' },
+          { expr: 'sum(connectionbudget_webhook_in_flight_requests)', legend: 'in flight' },
+        ],
       },
       {
         title: 'Certificate and signing key',
@@ -123,11 +130,14 @@ const rows: readonly Row[] = [
         ],
       },
       {
+        title: 'Time of a call, p99',
+        unit: 's',
+        queries: [{ expr: p99('connectionbudget_api_request_duration_seconds', 'method'), legend: '{{method}}' }],
+      },
+      {
         title: 'Calls by outcome',
         unit: 'ops',
-        queries: [
-          { expr: 'sum by (outcome) (rate(connectionbudget_api_requests_total[5m]))', legend: '{{outcome}}' },
-        ],
+        queries: [{ expr: 'sum by (outcome) (rate(connectionbudget_api_requests_total[5m]))', legend: '{{outcome}}' }],
       },
       {
         title: 'Silence of watches',

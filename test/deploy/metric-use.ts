@@ -14,11 +14,14 @@ export function exportedSeries(): ReadonlySet<string> {
   );
 }
 
-/** Names in a text that no program exports; one that ends in _ (`connectionbudget_budget_…`) stands for several. */
+/** Names of series in a text; one that ends in _ (`connectionbudget_budget_…`) stands for several. */
+export const usedSeries = (text: string): readonly string[] =>
+  [...new Set(text.match(/\bconnectionbudget_\w+/g))].filter((name) => !name.endsWith('_')).toSorted();
+
+/** Those that no program exports. */
 export function unknownSeries(text: string): readonly string[] {
   const known = exportedSeries();
-  const used = text.match(/\bconnectionbudget_\w+/g) ?? [];
-  return [...new Set(used)].filter((name) => !known.has(name) && !name.endsWith('_')).toSorted();
+  return usedSeries(text).filter((name) => !known.has(name));
 }
 
 export const textOf = (path: string): Promise<string> => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
