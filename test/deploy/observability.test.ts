@@ -41,7 +41,7 @@ test('a planted name that nobody exports is caught', () => {
 });
 
 test('every alert has its section on the page, and nothing else has', () => {
-  const sections = [...page.matchAll(/^### (ConnectionBudget\w+)$/gm)].map(([, name]) => name);
+  const sections = [...page.matchAll(/^### (ConnectionBudget\w+)$/gm)].map(([, name = '']) => name);
   expect(sections.toSorted()).toEqual(alerts.map(({ alert }) => alert).toSorted());
   expect(alerts.map(({ annotations }) => annotations.runbook_url)).toEqual(
     alerts.map(({ alert }) => `${runbooks}#${alert.toLowerCase()}`),
