@@ -23,7 +23,7 @@ test('budgets are counted by whoever leads, and by nobody who did', async () => 
   const counted = async (): Promise<readonly string[]> =>
     (await metrics.text())
       .split('\n')
-      .filter((line) => /^connectionbudget_(budgets|queue|leader_status).* [^0]/.test(line));
+      .filter((line) => /^connectionbudget_(budgets|queue|leader_info).* [^0]/.test(line));
   await until(async () => (await counted()).some((line) => line.includes('{ready="True"}')), true);
 
   await controller.stop();

@@ -36,7 +36,7 @@ test('a planted name that nobody exports is caught', () => {
   expect(unknownSeries('rate(connectionbudget_budgts_total[5m]) > connectionbudget_budgets_full')).toEqual([
     'connectionbudget_budgts_total',
   ]);
-  expect(unknownSeries('connectionbudget_leader_status_bucket')).toEqual(['connectionbudget_leader_status_bucket']);
+  expect(unknownSeries('connectionbudget_leader_info_bucket')).toEqual(['connectionbudget_leader_info_bucket']);
   expect(unknownSeries('connectionbudget_webhook_request_seconds_bucket')).toEqual([]);
 });
 
