@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
@@ -113,10 +114,14 @@ const gatesOf = ({ stopping, webhookIsReady }: Process, controller: Controller):
   ];
 };
 
+const abortOf = async (signal: AbortSignal): Promise<void> => {
+  if (!signal.aborted) await once(signal, 'abort');
+};
+
 /** Only from whole answers: a pod that is admitted before the caches are filled would stay without its plan. */
 const serveWebhook = async (running: Process, controller: Controller): Promise<void> => {
   const { settings, client, logger, metrics, stopping } = running;
-  await controller.synced;
+  await Promise.race([controller.synced, abortOf(stopping.signal)]);
   if (stopping.signal.aborted) return;
   const webhook = await startWebhook({
     client,

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { operatorMetrics } from '../../deploy/metrics-reference.ts';
 import { budgets } from '../../src/controller/resources.ts';
@@ -115,4 +116,16 @@ test('a deleted budget takes its series with it', async () => {
   await until(planned, 22_000, 30_000);
   await setting.client.delete({ resource: budgets, namespace: 'gone', name: 'gateway' }, call);
   await until(planned, 0);
+}, 60_000);
+
+test('an operator that finds no API server says so, lives, and ends when it is told to', async () => {
+  const nowhere = join(setting.server.dir, 'nowhere.kubeconfig');
+  const text = await readFile(kubeconfig, 'utf8');
+  await writeFile(nowhere, text.replace(setting.server.url, 'https://127.0.0.1:1'), { mode: 0o600 });
+  const operator = startOperator(nowhere, 'lonely');
+  await rises(operator, 'connectionbudget_api_requests_total', 'Stream', 'Network');
+  await rises(operator, 'connectionbudget_lease_failures_total', 'Network');
+  expect((await operator.get('/healthz')).status).toBe(200);
+  operator.child.kill('SIGTERM');
+  expect(await operator.exited).toBe(0);
 }, 60_000);

@@ -87,16 +87,16 @@ test('of more budgets than are listed the neediest are, and the rest is counted'
   const budgets = createBudgetMetrics(metrics, 2);
   const row = (budget: string, change: Partial<BudgetFigures>): void =>
     budgets.seen(budget, figures({ labels: `{budget="${budget}"}`, ...change }));
-  row('idle', {});
+  row('busy', { fullestPod: 500 });
+  for (const idle of ['a', 'b', 'c']) row(idle, {});
   row('full', { fullestPod: 950 });
   row('broken', { ready: 'False' });
-  row('busy', { fullestPod: 500 });
   const lines = await shown(metrics);
   expect(lines.filter((line) => line.startsWith('budget_planned')).toSorted()).toEqual([
     'budget_planned_connections{budget="broken"} 1000',
     'budget_planned_connections{budget="full"} 1000',
   ]);
-  expect(lines).toEqual(expect.arrayContaining(['budgets_unlisted 2', 'budgets_full 1', 'budgets{ready="True"} 3']));
+  expect(lines).toEqual(expect.arrayContaining(['budgets_unlisted 4', 'budgets_full 1', 'budgets{ready="True"} 5']));
 
   budgets.gone('full');
   const later = (await shown(metrics)).filter((line) => line.startsWith('budget_planned'));
