@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { label } from './fields.ts';
 import { type ConnectionBudgetSpec, connectionBudgetSpec } from './connection-budget.ts';
 import { apiVersion } from './names.ts';
-import { type Violation, violationsOf } from './violations.ts';
+import { fieldFor, type Violation, violationsOf } from './violations.ts';
 
 /** A ConnectionBudget as a file, the API server or an AdmissionReview carries it. */
 export interface ConnectionBudget {
@@ -15,8 +15,13 @@ export interface ConnectionBudget {
 }
 
 export type ParsedBudget =
-  | { readonly budget: ConnectionBudget; readonly violations?: undefined }
-  | { readonly budget?: undefined; readonly violations: readonly Violation[] };
+  | {
+      readonly budget: ConnectionBudget;
+      readonly violations?: undefined;
+      /** Fields of another version that were left out; only of what the API server handed out. */
+      readonly unknownFields?: readonly string[];
+    }
+  | { readonly budget?: undefined; readonly violations: readonly Violation[]; readonly unknownFields?: undefined };
 
 /** RFC 1123 subdomain, as the API server names objects; generateName may end in "-". */
 const objectName = z
@@ -49,19 +54,41 @@ const budgetObject = z.strictObject({
   status: z.unknown().optional(),
 });
 
+const budgetOf = ({ metadata: meta, spec }: z.output<typeof budgetObject>): ConnectionBudget => ({
+  namespace: meta.namespace ?? 'default',
+  name: meta.name ?? meta.generateName ?? '',
+  uid: meta.uid ?? '',
+  generation: meta.generation ?? 0,
+  creationTimestamp: meta.creationTimestamp ?? '',
+  spec,
+});
+
 /** The one checker of the command, the webhook and the controller: every broken rule, or the budget with its defaults. */
 export const parseConnectionBudget = (input: unknown): ParsedBudget => {
   const parsed = budgetObject.safeParse(input);
-  if (!parsed.success) return { violations: violationsOf(input, parsed.error) };
-  const { metadata: meta, spec } = parsed.data;
-  return {
-    budget: {
-      namespace: meta.namespace ?? 'default',
-      name: meta.name ?? meta.generateName ?? '',
-      uid: meta.uid ?? '',
-      generation: meta.generation ?? 0,
-      creationTimestamp: meta.creationTimestamp ?? '',
-      spec,
-    },
-  };
+  return parsed.success ? { budget: budgetOf(parsed.data) } : { violations: violationsOf(input, parsed.error) };
+};
+
+type UnknownKeys = z.core.$ZodIssueUnrecognizedKeys;
+
+const withoutKeys = (input: unknown, issues: readonly UnknownKeys[]): unknown => {
+  const copy: unknown = structuredClone(input);
+  for (const { path, keys } of issues) {
+    const holder = path.reduce<unknown>((value, key) => Reflect.get(Object(value), key), copy);
+    for (const key of keys) Reflect.deleteProperty(Object(holder), key);
+  }
+  return copy;
+};
+
+/**
+ * The same for what the API server hands out. It has pruned what its own definition does not know, so that a field that is
+ * unknown here comes from a newer definition: it is left out and named (docs/decisions/0042-fields-of-a-newer-version.md).
+ */
+export const parseServedBudget = (input: unknown): ParsedBudget => {
+  const parsed = budgetObject.safeParse(input);
+  if (parsed.success) return { budget: budgetOf(parsed.data) };
+  const unknown = parsed.error.issues.filter((issue) => issue.code === 'unrecognized_keys');
+  const known = parseConnectionBudget(unknown.length === 0 ? input : withoutKeys(input, unknown));
+  const unknownFields = unknown.flatMap(({ path, keys }) => keys.map((key) => fieldFor([...path, key])));
+  return known.budget === undefined ? known : { ...known, unknownFields };
 };

@@ -135,3 +135,20 @@ export const connectionBudgetStatus = z.object({
   message: z.string().max(1024).optional().meta({ description: 'The state in one sentence.' }),
 });
 export type ConnectionBudgetStatus = z.output<typeof connectionBudgetStatus>;
+
+const schemas: Readonly<Record<string, z.ZodType | undefined>> = connectionBudgetStatus.shape;
+
+/**
+ * A stored status as far as it can be read: what another version wrote otherwise is left out, field by field, and of the
+ * conditions one by one, so that a downgrade forgets neither the peak nor since when a condition holds. undefined: none.
+ */
+export const readBudgetStatus = (stored: unknown): ConnectionBudgetStatus | undefined => {
+  const whole = connectionBudgetStatus.safeParse(stored);
+  if (whole.success || typeof stored !== 'object' || stored === null) return whole.data;
+  const conditions: unknown = Reflect.get(stored, 'conditions');
+  const known = Array.isArray(conditions) ? conditions.filter((one) => condition.safeParse(one).success) : [];
+  const readable = Object.entries({ ...stored, conditions: known }).filter(
+    ([name, value]) => schemas[name]?.safeParse(value).success === true,
+  );
+  return connectionBudgetStatus.safeParse(Object.fromEntries(readable)).data;
+};

@@ -123,3 +123,12 @@ export const connectionNodeStatus = z.object({
     }),
 });
 export type ConnectionNodeStatus = z.output<typeof connectionNodeStatus>;
+
+/** A stored status, without the reports of another version that cannot be read: the others and the facts still count. */
+export const readNodeStatus = (stored: unknown): ConnectionNodeStatus | undefined => {
+  const whole = connectionNodeStatus.safeParse(stored);
+  if (whole.success || typeof stored !== 'object' || stored === null) return whole.data;
+  const reports: unknown = Reflect.get(stored, 'pods');
+  const pods = Array.isArray(reports) ? reports.filter((one) => podReport.safeParse(one).success) : [];
+  return connectionNodeStatus.safeParse({ ...stored, pods }).data;
+};

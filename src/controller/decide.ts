@@ -16,13 +16,14 @@ export const decide = (
   { parsed, generation }: StoredBudget,
   { previous, now }: { readonly previous: ConnectionBudgetStatus | undefined; readonly now: Date },
 ): Outcome => {
-  const { budget, violations } = parsed;
+  const { budget, violations, unknownFields = [] } = parsed;
   if (budget === undefined) return reconcileInvalid({ generation, violations, previous, now });
   const pods = matchingPods(cluster, budget);
   const { observed, settlesInMs } = observations.settledFor(budget);
   const labels = cluster.namespaceLabels(budget.namespace);
   const outcome = reconcile({
     budget,
+    unknownFields,
     observed,
     facts: nodeFactsFor(cluster, pods),
     pods: pods.map((pod) => withReport(cluster, pod)),

@@ -47,10 +47,13 @@ const unknownsOf = ({ plan }: Planned, isPodKnown: boolean): readonly string[] =
     .map(({ limit, needed, unit }) => `${limit} is Unknown and must hold ${amountText(needed, unit)}`),
 ];
 
-const fits = (planned: Planned, isPodKnown: boolean): Verdict => {
+const fits = ({ unknownFields, pods }: Situation, planned: Planned): Verdict => {
   const { declared, planned: withHeadroom, reachable } = planned.plan.connections;
   const numbers = `${numberText(declared)} connections per pod are declared, ${numberText(withHeadroom)} with headroom are planned, ${numberText(reachable)} can be reached`;
-  const unknowns = unknownsOf(planned, isPodKnown);
+  const unknowns = [
+    ...unknownFields.map((field) => `${field} is not known to this version and is not planned`),
+    ...unknownsOf(planned, pods.length > 0),
+  ];
   if (unknowns.length === 0) return { status: 'True', reason: 'PlanFits', message: `${numbers}.` };
   const message = `${numbers}; unverified: ${listed(unknowns, { separator: '; ' })}.`;
   return { status: 'True', reason: 'AssumptionsUnverified', message };
@@ -83,7 +86,7 @@ export const feasibleVerdict = (situation: Situation, planned: Planned): Verdict
   const refusal = situation.observed.attachment?.refusal;
   if (refusal !== undefined) return refusedVerdict(refusal, planned);
   const { bindingLimit } = planned.plan;
-  if (bindingLimit === undefined) return fits(planned, situation.pods.length > 0);
+  if (bindingLimit === undefined) return fits(situation, planned);
   const { declared, reachable } = planned.plan.connections;
   const share = `${numberText(reachable)} of ${numberText(declared)} declared connections per pod can be reached`;
   const { message, remedy } = explainBinding(planned.demand, bindingLimit);

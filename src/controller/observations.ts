@@ -5,20 +5,21 @@ import type { Observed } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
 import {
+  budgetsMeaning,
   contendersFor,
   matchingPods,
   nodeFactsFor,
   observedNow,
   podFactsOf,
   touchablePods,
-  validBudgets,
 } from './observe.ts';
 import { settle, type Settled } from './settle.ts';
 import type { MatchingPod, Rival } from './situation.ts';
 
 /** What the webhook asks for; every replica answers, whether it leads or not. Values stay the same while they are equal. */
 export interface Surroundings {
-  readonly budgetsIn: (namespace: string) => readonly ConnectionBudget[];
+  /** The valid budgets one of whose selectors means the pod. */
+  readonly budgetsMeaning: (pod: Pick<ClusterPod, 'namespace' | 'labels'>) => readonly ConnectionBudget[];
   readonly observedFor: (budget: ConnectionBudget) => Observed;
   readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
   readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
@@ -76,7 +77,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
   return {
     settledFor: (budget) => look(budget).settled,
     forget: (key) => sights.delete(key),
-    budgetsIn: (namespace) => validBudgets(cluster, namespace),
+    budgetsMeaning: (pod) => budgetsMeaning(cluster, pod),
     observedFor: (budget) => sightOf(budget).settled.observed,
     nodeFactsFor: (budget) => sightOf(budget).node,
     namespaceLabels: cluster.namespaceLabels,

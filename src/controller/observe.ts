@@ -12,8 +12,11 @@ import type { Cluster, ClusterPod } from './cluster.ts';
 const selectedPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
   cluster.podsSelected(namespace, spec.selector);
 
-export const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
-  [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
+/** The valid budgets one of whose selectors means the pod. */
+export const budgetsMeaning = (
+  cluster: Cluster,
+  pod: Pick<ClusterPod, 'namespace' | 'labels'>,
+): readonly ConnectionBudget[] => cluster.budgetsMeaning(pod).flatMap(({ parsed }) => parsed.budget ?? []);
 
 /** The pods that the selector means, but for those that nobody may touch. */
 export const touchablePods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
@@ -25,8 +28,10 @@ export const contendersFor = (
   budget: ConnectionBudget,
   pod: ClusterPod,
 ): readonly ConnectionBudget[] => {
-  const meaning = cluster.budgetsMeaning(pod).flatMap(({ parsed }) => parsed.budget ?? []);
-  return budgetsSelecting([...meaning.filter(({ name }) => name !== budget.name), budget], pod.labels);
+  return budgetsSelecting(
+    [...budgetsMeaning(cluster, pod).filter(({ name }) => name !== budget.name), budget],
+    pod.labels,
+  );
 };
 
 /** Of these the budget's own, newest first: those that an older budget selects too have the plan of that one. */

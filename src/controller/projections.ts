@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Attachment } from '../addresses/multus.ts';
 import { attachedAddresses, networkStatusAnnotation } from '../addresses/network-annotation.ts';
-import { parseConnectionBudget } from '../api/budget-object.ts';
-import { connectionBudgetStatus } from '../api/budget-status.ts';
-import { type ConnectionNodeStatus, connectionNodeStatus } from '../api/connection-node.ts';
+import { parseServedBudget } from '../api/budget-object.ts';
+import { readBudgetStatus } from '../api/budget-status.ts';
+import { type ConnectionNodeStatus, readNodeStatus } from '../api/connection-node.ts';
 import type { ObservedPod } from '../api/demand.ts';
 import { enabledLabel, planAnnotation } from '../api/names.ts';
 import { givenAddressesOf, observedPodFor, ownSysctlsOf, patchedNetworksOf } from '../api/observed-pod.ts';
@@ -24,8 +24,8 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
     uid,
     generation,
     resourceVersion,
-    parsed: parseConnectionBudget(object),
-    status: connectionBudgetStatus.safeParse(object.status).data,
+    parsed: parseServedBudget(object),
+    status: readBudgetStatus(object.status),
   };
 };
 
@@ -112,4 +112,4 @@ export const projectAttachment = ({ metadata, spec }: CustomObject): Attachment 
 
 /** A ConnectionNode without a readable status has no agent, as if it were not there. */
 export const projectConnectionNode = (object: CustomObject): ConnectionNodeStatus | undefined =>
-  connectionNodeStatus.safeParse(object.status).data;
+  readNodeStatus(object.status);

@@ -10,6 +10,8 @@ import type { NodeFacts } from '../planner/demand.ts';
 /** Everything that a decision about one budget rests on. */
 export interface Situation {
   readonly budget: ConnectionBudget;
+  /** Fields of its spec that this version does not know and does not plan. */
+  readonly unknownFields: readonly string[];
   readonly observed: Observed;
   readonly facts: NodeFacts | undefined;
   /** Every pod that matches, has not ended and belongs to no older budget, newest first. */

@@ -1,9 +1,10 @@
 import { KubeError } from './kube-error.ts';
+import { utf8TextOf } from './utf8.ts';
 
 const newline = 0x0a;
 
 export interface LineDecoder {
-  /** The lines that end in this chunk, without their newline; throws KubeError Malformed above the limit. */
+  /** The lines that end in this chunk, without their newline; throws KubeError Malformed above the limit, or for what is not UTF-8. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
   /** Bytes of a line that has not ended. */
   readonly pendingBytes: () => number;
@@ -28,7 +29,7 @@ export function createLineDecoder(maximumBytes: number): LineDecoder {
     const line = first !== undefined && rest.length === 0 ? first : Buffer.concat(parts);
     parts = [];
     pending = 0;
-    return line.toString('utf8');
+    return utf8TextOf(line);
   };
   return {
     pendingBytes: () => pending,

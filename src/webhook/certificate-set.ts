@@ -1,26 +1,41 @@
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomUUID, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { createAuthority, issueServerCertificate } from './x509.ts';
+import { type CertificateAndKey, createAuthority, issueServerCertificate } from './x509.ts';
 
 /** The webhook's authorities, oldest first, and the server certificate of the one that is in use. */
 
-const authority = z.object({
-  name: z.string().min(1),
-  certificate: z.string().min(1),
-  privateKey: z.string().min(1),
-  createdAtMs: z.int(),
-});
-type Authority = z.output<typeof authority>;
+/** A document that was damaged is as one that is missing: another is made, and no replica waits for somebody to mend it. */
+const isPair = ({ certificate, privateKey }: CertificateAndKey): boolean => {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey));
+  } catch {
+    return false;
+  }
+};
 
-export const certificateSet = z.object({
-  authorities: z.array(authority).min(1).max(8),
-  server: z.object({
-    issuer: z.string(),
-    hosts: z.array(z.string()),
+const authority = z
+  .object({
+    name: z.string().min(1),
     certificate: z.string().min(1),
     privateKey: z.string().min(1),
     createdAtMs: z.int(),
-  }),
+  })
+  .refine(isPair);
+type Authority = z.output<typeof authority>;
+
+const mostAuthorities = 8;
+
+export const certificateSet = z.object({
+  authorities: z.array(authority).min(1).max(mostAuthorities),
+  server: z
+    .object({
+      issuer: z.string(),
+      hosts: z.array(z.string()),
+      certificate: z.string().min(1),
+      privateKey: z.string().min(1),
+      createdAtMs: z.int(),
+    })
+    .refine(isPair),
 });
 export type CertificateSet = z.output<typeof certificateSet>;
 
@@ -75,6 +90,10 @@ const freshSet = (moment: Moment): CertificateSet => {
   return { authorities: [first], server: newServer(first, moment) };
 };
 
+/** Made by a clock that was ahead of ours, now or then: not valid yet, and not due for years. */
+const isOfTheFuture = ({ createdAtMs }: { readonly createdAtMs: number }, nowMs: number): boolean =>
+  createdAtMs - allowedSkewMs > nowMs;
+
 /** A new authority is known everywhere before it issues; until then the one before goes on. */
 const issuerOf = (authorities: readonly Authority[], { nowMs, policy }: Moment): Authority | undefined =>
   authorities.findLast(({ createdAtMs }) => createdAtMs + policy.overlapMs <= nowMs) ?? authorities[0];
@@ -82,6 +101,7 @@ const issuerOf = (authorities: readonly Authority[], { nowMs, policy }: Moment):
 const isCurrent = (server: CertificateSet['server'], issuer: Authority, { nowMs, hosts, policy }: Moment): boolean =>
   server.issuer === issuer.name &&
   server.createdAtMs + policy.serverRenewMs > nowMs &&
+  !isOfTheFuture(server, nowMs) &&
   server.hosts.join() === hosts.join();
 
 /**
@@ -91,19 +111,33 @@ const isCurrent = (server: CertificateSet['server'], issuer: Authority, { nowMs,
  *   issued by   | old     | old      | new      | new
  */
 export const nextCertificateSet = (set: CertificateSet | undefined, moment: Moment): CertificateSet => {
-  const { nowMs, policy } = moment;
   const newest = set?.authorities.at(-1);
-  if (set === undefined || newest === undefined || newest.createdAtMs + policy.authorityValidMs <= nowMs) {
-    return freshSet(moment);
-  }
-  const isDue = newest.createdAtMs + policy.authorityRenewMs <= nowMs;
-  const authorities = isDue ? [...set.authorities, newAuthority(moment)] : set.authorities;
-  const issuer = issuerOf(authorities, moment) ?? newest;
+  if (set === undefined || newest === undefined || !isUsable(newest, moment)) return freshSet(moment);
+  const isDue = newest.createdAtMs + moment.policy.authorityRenewMs <= moment.nowMs;
+  return isDue ? rotated(set, moment) : settled(set, moment);
+};
+
+/** In the place of a set that was deleted: API servers and other replicas have the one before, so this is a rotation. */
+export const successorOf = (lost: CertificateSet, moment: Moment): CertificateSet => {
+  const newest = lost.authorities.at(-1);
+  return newest !== undefined && isUsable(newest, moment) ? rotated(lost, moment) : freshSet(moment);
+};
+
+const isUsable = (newest: Authority, { nowMs, policy }: Moment): boolean =>
+  newest.createdAtMs + policy.authorityValidMs > nowMs && !isOfTheFuture(newest, nowMs);
+
+const rotated = ({ authorities, server }: CertificateSet, moment: Moment): CertificateSet =>
+  settled({ authorities: [...authorities, newAuthority(moment)].slice(-mostAuthorities), server }, moment);
+
+/** With the certificate that these authorities should have issued, and without those that nobody needs any more. */
+const settled = (set: CertificateSet, moment: Moment): CertificateSet => {
+  const { authorities } = set;
+  const issuer = issuerOf(authorities, moment);
+  if (issuer === undefined) return freshSet(moment);
   const server = isCurrent(set.server, issuer, moment) ? set.server : newServer(issuer, moment);
-  const isKnown = server.createdAtMs + policy.overlapMs <= nowMs;
+  const isKnown = server.createdAtMs + moment.policy.overlapMs <= moment.nowMs;
   const kept = isKnown ? authorities.slice(authorities.indexOf(issuer)) : authorities;
-  const isSame = kept.length === set.authorities.length && !isDue && server === set.server;
-  return isSame ? set : { authorities: kept, server };
+  return kept.length === authorities.length && server === set.server ? set : { authorities: kept, server };
 };
 
 /** What API servers trust: all authorities, PEM in base64. */

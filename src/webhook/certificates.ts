@@ -8,6 +8,7 @@ import {
   type CertificateSet,
   defaultCertificatePolicy,
   nextCertificateSet,
+  successorOf,
 } from './certificate-set.ts';
 import { keepSecretDocument, type SecretDocument } from './secret-document.ts';
 
@@ -42,23 +43,26 @@ export interface CertificateStore {
 
 export const createCertificateStore = (options: CertificateStoreOptions): CertificateStore => {
   const { client, namespace, secretName, hosts, policy = defaultCertificatePolicy, nowMs = Date.now } = options;
+  let known: CertificateSet | undefined;
   const document: SecretDocument<CertificateSet> = {
     client,
     namespace,
     name: secretName,
     schema: certificateSet,
-    next: (set) => nextCertificateSet(set, { nowMs: nowMs(), hosts, policy }),
+    next: (set) => {
+      const moment = { nowMs: nowMs(), hosts, policy };
+      return set === undefined && known !== undefined ? successorOf(known, moment) : nextCertificateSet(set, moment);
+    },
   };
   let loaded: ServerCertificate | undefined;
-  let caBundle: string | undefined;
   return {
     refresh: async (signal) => {
       const { now } = await keepSecretDocument(document, signal);
-      caBundle = caBundleOf(now);
+      known = now;
       if (loaded?.cert !== now.server.certificate) loaded = serverCertificate(now);
       return loaded;
     },
-    keepTrusted: async (signal) => caBundle !== undefined && (await keepCaBundle(options, caBundle, signal)),
+    keepTrusted: async (signal) => known !== undefined && (await keepCaBundle(options, caBundleOf(known), signal)),
   };
 };
 

@@ -1,9 +1,9 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { z } from 'zod';
 
 /** The Ed25519 keys that plans are signed with, oldest first, and when each is used. Pure but for the making of a key. */
 
-const signingKey = z.object({
+const keyHalves = z.object({
   keyId: z.string().min(1).max(64),
   /** SPKI and PKCS #8, DER in base64; the private one is forgotten some time after its successor took over. */
   publicKey: z.string().min(1),
@@ -11,9 +11,31 @@ const signingKey = z.object({
   createdAtMs: z.int(),
   usableFromMs: z.int(),
 });
-export const keyRing = z.array(signingKey).max(64);
+export type SigningKey = z.output<typeof keyHalves>;
 
-export type SigningKey = z.output<typeof signingKey>;
+const derOf = (base64: string) => ({ key: Buffer.from(base64, 'base64'), format: 'der' }) as const;
+
+const isWhole = ({ publicKey, privateKey }: SigningKey): boolean => {
+  try {
+    const published = createPublicKey({ ...derOf(publicKey), type: 'spki' });
+    if (published.asymmetricKeyType !== 'ed25519') return false;
+    return (
+      privateKey === undefined ||
+      createPublicKey(createPrivateKey({ ...derOf(privateKey), type: 'pkcs8' })).equals(published)
+    );
+  } catch {
+    return false;
+  }
+};
+
+const mostKeys = 64;
+
+/** A key that was damaged would sign nothing, or what no agent verifies: it is as one that is not there. */
+export const keyRing = z
+  .array(keyHalves)
+  .max(mostKeys)
+  .transform((ring) => ring.filter(isWhole));
+
 export type KeyRing = readonly SigningKey[];
 
 export interface KeyPolicy {
@@ -68,14 +90,32 @@ const drop = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing => {
   return kept.length === ring.length ? ring : kept;
 };
 
-/** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
-export const nextKeyRing = (ring: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
-  const newest = ring?.at(-1);
-  if (ring === undefined || newest?.privateKey === undefined) return [...(ring ?? []), newKey(nowMs, nowMs)];
-  const rotated =
-    newest.createdAtMs + policy.rotateAfterMs <= nowMs ? [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)] : ring;
-  return drop(retire(rotated, nowMs, policy), nowMs, policy);
+/** For clocks that are behind ours, as for certificates. */
+const allowedSkewMs = 3_600_000;
+
+/** Without keys by a clock that was ahead: they would sign nothing, and be due for renewal, only when ours is there. */
+const withoutFuture = (ring: KeyRing, nowMs: number): KeyRing => {
+  const kept = ring.filter(({ createdAtMs }) => createdAtMs - allowedSkewMs <= nowMs);
+  return kept.length === ring.length ? ring : kept;
 };
+
+/** The ring as it should be now; the same value where it is. The very first key signs at once: there is no other. */
+export const nextKeyRing = (before: KeyRing | undefined, nowMs: number, policy: KeyPolicy): KeyRing => {
+  const ring = withoutFuture(before ?? [], nowMs);
+  const newest = ring.at(-1);
+  if (newest?.privateKey === undefined) return [...ring, newKey(nowMs, nowMs)];
+  const isDue = newest.createdAtMs + policy.rotateAfterMs <= nowMs;
+  return drop(retire(isDue ? rotated(ring, nowMs, policy) : ring, nowMs, policy), nowMs, policy);
+};
+
+/** In the place of a ring that was deleted: agents know its keys and no other, so this is a rotation. */
+export const successorOf = (lost: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  currentKey(lost, nowMs) === undefined
+    ? nextKeyRing(lost, nowMs, policy)
+    : drop(rotated(lost, nowMs, policy), nowMs, policy);
+
+const rotated = (ring: KeyRing, nowMs: number, policy: KeyPolicy): KeyRing =>
+  [...ring, newKey(nowMs, nowMs + policy.publishLeadMs)].slice(-mostKeys);
 
 /** The newest key that is usable. */
 export const currentKey = (ring: KeyRing, nowMs: number): SigningKey | undefined =>

@@ -4,7 +4,15 @@ import type { KubeClient } from '../kube/client.ts';
 import { isKubeError } from '../kube/kube-error.ts';
 import { configMaps } from '../kube/resources.ts';
 import type { Signer } from './plan-pod.ts';
-import { currentKey, defaultKeyPolicy, type KeyPolicy, type KeyRing, keyRing, nextKeyRing } from './key-ring.ts';
+import {
+  currentKey,
+  defaultKeyPolicy,
+  type KeyPolicy,
+  type KeyRing,
+  keyRing,
+  nextKeyRing,
+  successorOf,
+} from './key-ring.ts';
 import { keepSecretDocument, type SecretDocument } from './secret-document.ts';
 import type { SigningState } from './webhook-metrics.ts';
 
@@ -40,7 +48,10 @@ export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
     namespace,
     name: secretName,
     schema: keyRing,
-    next: (ring) => nextKeyRing(ring, nowMs(), policy),
+    next: (ring) =>
+      (ring ?? []).length === 0 && published.length > 0
+        ? successorOf(published, nowMs(), policy)
+        : nextKeyRing(ring, nowMs(), policy),
   };
   return {
     refresh: async (signal) => {

@@ -30,7 +30,15 @@ const keepAliveTimeoutMs = 120_000;
 const requestTimeoutMs = 15_000;
 /** A review holds the object (3 MiB are the API server's limit), of updates also the old one, as JSON. */
 const mostBodyBytes = 16 * 1024 * 1024;
+/** Beyond the first MiB of each, all bodies together: many that come slowly must not fill the memory of everybody. */
+const mostLargeBytes = 64 * 1024 * 1024;
+const smallBodyBytes = 1024 * 1024;
 const finishWithinMs = 5_000;
+
+/** What is held of bodies beyond their first MiB. */
+interface LargeBodies {
+  bytes: number;
+}
 
 /** HTTP/1.1 only: the API server would put all its calls into one HTTP/2 connection, to one replica. */
 export const startWebhookServer = async (
@@ -38,10 +46,14 @@ export const startWebhookServer = async (
   signal: AbortSignal,
 ): Promise<WebhookServer> => {
   const state = { draining: false };
-  const context = { ...options, admitPod: admitPodBy(remembering(planPod)) };
+  const large: LargeBodies = { bytes: 0 };
+  const context = { ...options, large, admitPod: admitPodBy(remembering(planPod)) };
   const server = createServer(tlsOptions(options.certificate), (request, response) => {
     if (state.draining) response.setHeader('connection', 'close');
-    void serve(request, response, context);
+    serve(request, response, context).catch((error: unknown) => {
+      options.logger.error({ error }, 'a request could not be answered');
+      response.destroy();
+    });
   });
   server.keepAliveTimeout = keepAliveTimeoutMs;
   server.requestTimeout = requestTimeoutMs;
@@ -78,14 +90,14 @@ const pathOf = ({ url = '' }: IncomingMessage): WebhookPath | undefined => {
 const serve = async (
   request: IncomingMessage,
   response: ServerResponse,
-  context: AnswerContext & { readonly metrics: WebhookMetrics },
+  context: AnswerContext & { readonly metrics: WebhookMetrics; readonly large: LargeBodies },
 ): Promise<void> => {
   const path = pathOf(request);
   if (path === undefined) return write(response, { status: 404, body: 'not found\n' });
   if (request.method !== 'POST') return write(response, { status: 405, body: 'only POST\n' });
   context.metrics.begun();
   response.once('close', context.metrics.ended);
-  const body = await readBody(request);
+  const body = await readBody(request, context.large);
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
   const answer: Answer =
@@ -95,20 +107,33 @@ const serve = async (
   return write(response, answer);
 };
 
-const readBody = (request: IncomingMessage): Promise<Buffer | 'TooLarge' | 'Aborted'> =>
+const readBody = (request: IncomingMessage, large: LargeBodies): Promise<Buffer | 'TooLarge' | 'Aborted'> =>
   new Promise((resolve) => {
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let length = 0;
-    request.on('data', (chunk: Buffer) => {
+    let beyondSmall = 0;
+    const end = (body: Buffer | 'TooLarge' | 'Aborted'): void => {
+      large.bytes -= beyondSmall;
+      beyondSmall = 0;
+      chunks = [];
+      request.off('data', take);
+      resolve(body);
+    };
+    const take = (chunk: Buffer): void => {
+      chunks.push(chunk);
       length += chunk.length;
-      if (length > mostBodyBytes) {
-        chunks.length = 0;
-        resolve('TooLarge');
-      } else chunks.push(chunk);
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks)));
-    request.on('close', () => resolve('Aborted'));
-    request.on('error', () => resolve('Aborted'));
+      const added = Math.max(0, length - smallBodyBytes) - beyondSmall;
+      beyondSmall += added;
+      large.bytes += added;
+      if (length > mostBodyBytes || large.bytes > mostLargeBytes) {
+        end('TooLarge');
+        request.resume();
+      }
+    };
+    request.on('data', take);
+    request.on('end', () => end(Buffer.concat(chunks)));
+    request.on('close', () => end('Aborted'));
+    request.on('error', () => end('Aborted'));
   });
 
 const write = (response: ServerResponse, { status, body }: Pick<Answer, 'status' | 'body'>): void => {

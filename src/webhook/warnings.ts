@@ -30,6 +30,10 @@ export const attachmentWarnings = (
     ? []
     : [`ConnectionBudget ${name}: ${attachment.refusal.message}; pods start without extra addresses`];
 
+/** Of a newer definition; what the API server itself does not know never comes here. */
+export const unknownFieldWarnings = ({ name }: ConnectionBudget, fields: readonly string[]): readonly string[] =>
+  fields.map((field) => `ConnectionBudget ${name}: ${field} is not known to this version of the operator`);
+
 export const podWarnings = (budget: ConnectionBudget, podPlan: PodPlan): readonly string[] => [
   ...podPlan.missingContainers.map(
     (container) => `ConnectionBudget ${budget.name}: this pod has no container ${container}`,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseConnectionBudget } from '../../src/api/budget-object.ts';
+import { parseConnectionBudget, parseServedBudget } from '../../src/api/budget-object.ts';
 import { violationText } from '../../src/api/violations.ts';
 import { badInputs, goodSpec } from './bad-input.ts';
 
@@ -66,4 +66,27 @@ describe('a budget', () => {
       expect(parseConnectionBudget(input).violations?.length).toBeGreaterThan(0);
     },
   );
+});
+
+describe('a budget that the API server hands out', () => {
+  const inbound = [{ name: 'mqtt', port: 1883, connections: 10, encrypted: true, 'ktls.offload': 'no' }];
+  const newer = object({ ...goodSpec, inbound, sockets: { busyPoll: 50 } });
+
+  it('is planned without the fields of a newer definition, which are named', () => {
+    const { budget, unknownFields } = parseServedBudget(newer);
+    expect(budget).toEqual(
+      parseConnectionBudget(object({ ...goodSpec, inbound: [{ name: 'mqtt', port: 1883, connections: 10 }] })).budget,
+    );
+    expect(unknownFields).toEqual(['spec.inbound[0].encrypted', 'spec.inbound[0].ktls.offload', 'spec.sockets']);
+    expect(newer.spec).toHaveProperty('sockets');
+  });
+
+  it('breaks the rules that it breaks all the same', () => {
+    const violations = parseServedBudget(object({ ...goodSpec, sockets: {}, headroomPercent: -1 })).violations ?? [];
+    expect(violations.map(violationText)).toEqual(['spec.headroomPercent: -1: must be at least 0']);
+  });
+
+  it.each([null, 7, 'words', [], { more: 1 }])('%j is refused without throwing', (input) => {
+    expect(parseServedBudget(input).violations?.length).toBeGreaterThan(0);
+  });
 });

@@ -3,15 +3,9 @@ import { expect, test } from 'vitest';
 import { type Event, events } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { call, conditionOf, createBudget, createNamespace, useControllerSetting } from './controller-setting.ts';
-import { isLeading, type OperatorProcess, startOperator } from './operator-process.ts';
+import { isLeading, startOperator, startReadyOperator } from './operator-process.ts';
 
 const setting = useControllerSetting();
-
-async function startReady(identity: string): Promise<OperatorProcess> {
-  const operator = startOperator(setting.server.kubeconfig, identity);
-  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
-  return operator;
-}
 
 /** Who wrote the Events of a namespace. */
 async function writersIn(namespace: string): Promise<readonly string[]> {
@@ -20,9 +14,9 @@ async function writersIn(namespace: string): Promise<readonly string[]> {
 }
 
 test('of two operators one writes, and the other takes over when that is killed', async () => {
-  const first = await startReady('first');
+  const first = await startReadyOperator(setting.server.kubeconfig, 'first');
   await until(() => isLeading(first), true);
-  const second = await startReady('second');
+  const second = await startReadyOperator(setting.server.kubeconfig, 'second');
   await createNamespace(setting, 'before');
   await createBudget(setting, 'before');
   await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready True Ready');
@@ -44,9 +38,9 @@ test('of two operators one writes, and the other takes over when that is killed'
 }, 90_000);
 
 test('an operator that is told to stop gives the Lease back, and nothing is written twice', async () => {
-  const first = await startReady('leaving');
+  const first = await startReadyOperator(setting.server.kubeconfig, 'leaving');
   await until(() => isLeading(first), true, 30_000);
-  const second = await startReady('staying');
+  const second = await startReadyOperator(setting.server.kubeconfig, 'staying');
   await createNamespace(setting, 'handover');
   await createBudget(setting, 'handover');
   await until(() => writersIn('handover'), ['leaving']);
@@ -62,8 +56,8 @@ test('an operator that is told to stop gives the Lease back, and nothing is writ
 }, 90_000);
 
 test('an operator that is told to stop is not ready any more, but serves until it has drained', async () => {
-  const operator = startOperator(setting.server.kubeconfig, 'draining', ['--webhook-drain-seconds=2']);
-  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
+  const flags = ['--webhook-drain-seconds=2'];
+  const operator = await startReadyOperator(setting.server.kubeconfig, 'draining', flags);
 
   operator.child.kill('SIGTERM');
   const stoppedMs = performance.now();

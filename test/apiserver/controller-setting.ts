@@ -61,12 +61,12 @@ export async function deleteBudgetCrd({ client }: ControllerSetting): Promise<vo
       () => false,
       () => true,
     );
-  await until(isGone, true);
+  await until(isGone, true, 40_000);
 }
 
 export async function createBudgetCrd({ client }: ControllerSetting): Promise<void> {
   await client.create(crds, connectionBudgetCrd(), call);
-  await until(() => isServed(client, budgets), true);
+  await until(() => isServed(client, budgets), true, 40_000);
 }
 
 async function isServed(client: KubeClient, resource: Resource<CustomObject>): Promise<boolean> {

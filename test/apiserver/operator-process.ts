@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { onTestFinished } from 'vitest';
+import { until } from '../kube/until.ts';
 import { operatorNamespace } from './controller-setting.ts';
 
 /** The operator as it runs in its container, on free ports of 127.0.0.1. */
@@ -50,6 +51,16 @@ export function startOperator(kubeconfig: string, identity: string, extra: reado
     return { status: answer.status, body: await answer.text() };
   };
   return { child, exited, log, get };
+}
+
+export async function startReadyOperator(
+  kubeconfig: string,
+  identity: string,
+  extra: readonly string[] = [],
+): Promise<OperatorProcess> {
+  const operator = startOperator(kubeconfig, identity, extra);
+  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
+  return operator;
 }
 
 export async function isLeading({ get }: OperatorProcess): Promise<boolean> {

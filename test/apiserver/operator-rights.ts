@@ -1,5 +1,6 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
 import type { KubeClient } from '../../src/kube/client.ts';
 import { collectionPath, type KubeObject, type Resource } from '../../src/kube/resources.ts';
 import type { ApiServer } from '../cluster/lab/api-server.ts';
@@ -70,7 +71,10 @@ const serviceAccounts: Resource<KubeObject> = {
   namespaced: true,
 };
 
-/** The path of a kubeconfig of the service account. */
+const clusterRoleTarget = { resource: rbacResource('ClusterRole', false), name: account };
+const roleTarget = { resource: rbacResource('Role', true), namespace: operatorNamespace, name: account };
+
+/** The path of a kubeconfig of the service account, whose token is in a file as in a pod. */
 export async function grantOperatorRights(server: ApiServer, client: KubeClient): Promise<string> {
   const metadata = { name: account };
   const local = { name: account, namespace: operatorNamespace };
@@ -78,14 +82,45 @@ export async function grantOperatorRights(server: ApiServer, client: KubeClient)
   const roleRef = (kind: string) => ({ apiGroup: rbac.group, kind, name: account });
   await client.create(serviceAccounts, { metadata: local }, call);
   const clusterRole = { metadata, rules: clusterRules };
-  await client.create(rbacResource('ClusterRole', false), clusterRole, call);
+  await client.create(clusterRoleTarget.resource, clusterRole, call);
   const role = { metadata: local, rules: namespaceRules };
-  await client.create(rbacResource('Role', true), role, call);
+  await client.create(roleTarget.resource, role, call);
   const everywhere = { roleRef: roleRef('ClusterRole'), subjects };
   await client.create(rbacResource('ClusterRoleBinding', false), { metadata, ...everywhere }, call);
   const here = { roleRef: roleRef('Role'), subjects };
   await client.create(rbacResource('RoleBinding', true), { metadata: local, ...here }, call);
-  return writeTokenKubeconfig(server, await tokenFor(client));
+  await issueToken(server, client);
+  return writeTokenKubeconfig(server);
+}
+
+/** Takes rights to some resources away; what is returned gives all back, as does the end of the test. */
+export async function withdraw(client: KubeClient, ...resources: readonly string[]): Promise<() => Promise<void>> {
+  const left = (rules: readonly Rule[]) =>
+    rules.map((rule) => ({ ...rule, resources: rule.resources.filter((one) => !resources.includes(one)) }));
+  const set = async (change: (rules: readonly Rule[]) => readonly Rule[]): Promise<void> => {
+    const value = (rules: readonly Rule[]) => change(rules).filter((rule) => rule.resources.length > 0);
+    await client.patch(clusterRoleTarget, [{ op: 'replace', path: '/rules', value: value(clusterRules) }], call);
+    await client.patch(roleTarget, [{ op: 'replace', path: '/rules', value: value(namespaceRules) }], call);
+  };
+  const giveBack = async (): Promise<void> => set((rules) => rules);
+  onTestFinished(giveBack);
+  await set(left);
+  return giveBack;
+}
+
+const tokenFileOf = ({ dir }: ApiServer): string => join(dir, 'operator.token');
+
+/** As a kubelet does it: the file is exchanged. */
+export async function issueToken(server: ApiServer, client: KubeClient): Promise<void> {
+  await writeFile(`${tokenFileOf(server)}.new`, await tokenFor(client), { mode: 0o600 });
+  await rename(`${tokenFileOf(server)}.new`, tokenFileOf(server));
+}
+
+/** Tokens are of one account: another of the same name makes the old ones worthless. */
+export async function revokeTokens(server: ApiServer, client: KubeClient): Promise<void> {
+  await rm(tokenFileOf(server));
+  await client.delete({ resource: serviceAccounts, namespace: operatorNamespace, name: account }, call);
+  await client.create(serviceAccounts, { metadata: { name: account, namespace: operatorNamespace } }, call);
 }
 
 async function tokenFor(client: KubeClient): Promise<string> {
@@ -95,14 +130,15 @@ async function tokenFor(client: KubeClient): Promise<string> {
   return (answer as { readonly status: { readonly token: string } }).status.token;
 }
 
-async function writeTokenKubeconfig(server: ApiServer, token: string): Promise<string> {
+async function writeTokenKubeconfig(server: ApiServer): Promise<string> {
   const authority = await readFile(server.identity.authority.certificateFile);
   const cluster = { server: server.url, 'certificate-authority-data': authority.toString('base64') };
+  const provider = { name: 'tokenFile', config: { tokenFile: tokenFileOf(server) } };
   const kubeconfig = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'test', cluster }],
-    users: [{ name: account, user: { token } }],
+    users: [{ name: account, user: { 'auth-provider': provider } }],
     contexts: [{ name: 'test', context: { cluster: 'test', user: account } }],
     'current-context': 'test',
   };

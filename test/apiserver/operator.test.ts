@@ -13,7 +13,7 @@ import {
   statusOf,
   useControllerSetting,
 } from './controller-setting.ts';
-import { startOperator } from './operator-process.ts';
+import { startReadyOperator } from './operator-process.ts';
 import { grantOperatorRights } from './operator-rights.ts';
 
 const setting = useControllerSetting();
@@ -72,8 +72,7 @@ async function residentMib(pid: number | undefined): Promise<number> {
 
 test('200 pods that the webhook patched are current for the controller, with no more rights than it needs', async () => {
   const flags = [`--webhook-port=${webhookPort}`, '--webhook-extra-host=127.0.0.1'];
-  const operator = startOperator(kubeconfig, 'operator', flags);
-  await until(async () => (await operator.get('/readyz')).status, 200, 30_000);
+  const operator = await startReadyOperator(kubeconfig, 'operator', flags);
   await createNamespace(setting, 'messaging');
   await createBudget(setting, 'messaging', {
     spec: { scale: undefined, outbound: [{ name: 'web', connections: 40_000, destination: toTheWeb }] },

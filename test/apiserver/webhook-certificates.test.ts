@@ -3,14 +3,15 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
-import { namespaces } from '../../src/kube/resources.ts';
+import { type KubeObject, namespaces, type Resource } from '../../src/kube/resources.ts';
 import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { call } from './controller-setting.ts';
+import { call, operatorNamespace } from './controller-setting.ts';
 import { mutating, validating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, enabled, planOf, seenBudgets, startReplica, useWebhookSetting } from './webhook-setting.ts';
 
 /** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
 const certificatePolicy = {
@@ -28,10 +29,10 @@ const bundleOf = async (resource: typeof mutating): Promise<string> => {
 };
 
 /** The issuer that a new connection is shown, which the configuration's caBundle must trust. */
-const shownIssuer = async (): Promise<string> => {
+const shownIssuer = async (port = setting.port): Promise<string> => {
   const ca = Buffer.from(await bundleOf(mutating), 'base64');
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: '127.0.0.1', port: setting.port, ca }, () => {
+    const socket = connect({ host: '127.0.0.1', port, ca }, () => {
       resolve(new X509Certificate(socket.getPeerCertificate().raw).issuer);
       socket.end();
     });
@@ -46,7 +47,7 @@ async function withBudget(namespace: string): Promise<void> {
   await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
   const budget = outboundBudget() as CustomObject;
   await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn(namespace).length, 1);
+  await until(() => seenBudgets(setting, namespace), 1);
 }
 
 test('while authorities and certificates are exchanged under load, every pod gets its plan', async () => {
@@ -96,6 +97,27 @@ test('a caBundle that somebody broke is set right, and pods get their plan again
     planOf(await createPod(setting, { namespace: 'repair', name: 'a', dryRun: true })) !== undefined;
   await until(isPlanned, true);
   expect(await setting.metrics.text()).toMatch(/connectionbudget_webhook_ca_bundle_repairs_total [1-9]/);
+});
+
+const secrets: Resource<KubeObject> = { group: '', version: 'v1', kind: 'Secret', plural: 'secrets', namespaced: true };
+
+test('while the Secret of certificates is deleted again and again, no handshake with either replica fails', async () => {
+  const [port = 0] = await freePorts(1, call.signal);
+  const other = await startReplica(setting, { port, certificatePolicy, upkeepMs: 1_000 });
+  onTestFinished(other.stop);
+  const before = await shownIssuer();
+  const target = { resource: secrets, namespace: operatorNamespace, name: 'connectionbudget-webhook-certificates' };
+  const issuers: string[] = [];
+  const endMs = Date.now() + 6_000;
+  while (Date.now() < endMs) {
+    await setting.client.delete(target, call).catch(() => undefined);
+    for (let round = 0; round < 10; round += 1) {
+      issuers.push(await shownIssuer(port), await shownIssuer());
+      await wait(100);
+    }
+  }
+
+  expect(issuers.at(-1)).not.toBe(before);
 });
 
 test('the caBundle is the one field that the webhook owns', async () => {

@@ -1,10 +1,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { type ConfigMap, configMaps, namespaces } from '../../src/kube/resources.ts';
+import { type ConfigMap, configMaps, type KubeObject, namespaces, type Resource } from '../../src/kube/resources.ts';
 import { createKeyStore, type KeyStore } from '../../src/webhook/keys.ts';
 import { call, useControllerSetting } from './controller-setting.ts';
 
 const setting = useControllerSetting();
+const secrets: Resource<KubeObject> = { group: '', version: 'v1', kind: 'Secret', plural: 'secrets', namespaced: true };
 const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
 
 async function replicasIn(namespace: string): Promise<{ readonly clock: { nowMs: number }; replicas: KeyStore[] }> {
@@ -71,6 +72,25 @@ test('public keys that were taken away are published again, and those of others 
   await refreshAll(replicas);
 
   expect(new Set(await published('repair'))).toEqual(new Set([keyId, 'other']));
+});
+
+test('a deleted or broken Secret is a rotation: nobody signs with a key that was not public before', async () => {
+  const { clock, replicas } = await replicasIn('lost');
+  await refreshAll(replicas);
+  const before = keyIds(replicas);
+  const secret = { resource: secrets, namespace: 'lost', name: 'keys' };
+
+  await setting.client.delete(secret, call);
+  await refreshAll(replicas);
+  expect(keyIds(replicas)).toEqual(before);
+  expect(await published('lost')).toHaveLength(2);
+  await setting.client.patch(secret, { data: { 'document.json': 'bm90IEpTT04=' } }, call);
+  await refreshAll(replicas);
+  expect(keyIds(replicas)).toEqual(before);
+  clock.nowMs += 100;
+
+  expect(keyIds(replicas)).not.toEqual(before);
+  expect(await published('lost')).toEqual(expect.arrayContaining([...before, ...keyIds(replicas)]));
 });
 
 test('a deleted ConfigMap comes back', async () => {

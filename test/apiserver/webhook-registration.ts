@@ -47,6 +47,7 @@ export const podsConfiguration = (port: number) =>
 export const budgetsConfiguration = (port: number) =>
   configuration(`https://127.0.0.1:${port}/validate-budgets`, 'budgets.connectionbudget.io', {
     failurePolicy: 'Fail',
+    matchConditions: [{ name: 'spec-changes', expression: 'oldObject == null || object.spec != oldObject.spec' }],
     rules: [
       {
         apiGroups: ['connectionbudget.io'],

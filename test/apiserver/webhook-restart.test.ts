@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { type IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
-import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
@@ -10,9 +9,10 @@ import { namespaces } from '../../src/kube/resources.ts';
 import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
+import { type Balancer, startBalancer } from './balancer.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, startReplica, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, enabled, planOf, startReplica, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -41,37 +41,6 @@ beforeAll(async () => {
 });
 afterAll(() => idle.agent.destroy());
 
-/** As a Service does it: a new connection goes to one of the ready replicas, an open one stays where it is. */
-interface Balancer {
-  readonly port: number;
-  readonly ready: Set<number>;
-  readonly connections: () => number;
-}
-
-const pass = (socket: Socket, port: number): void => {
-  const onward = connect({ host: '127.0.0.1', port, noDelay: true });
-  socket.setNoDelay().pipe(onward).pipe(socket);
-  socket.on('error', () => onward.destroy());
-  onward.on('error', () => socket.destroy());
-};
-
-async function startBalancer(): Promise<Balancer> {
-  const ready = new Set<number>();
-  let connections = 0;
-  const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
-    connections += 1;
-    const ports = [...ready];
-    const port = ports[connections % ports.length];
-    if (port === undefined) socket.resetAndDestroy();
-    else pass(socket, port);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.close());
-  const address = server.address();
-  return { port: typeof address === 'object' ? (address?.port ?? 0) : 0, ready, connections: () => connections };
-}
-
 const drainMs = 2000;
 
 async function startReadyReplica({ ready }: Balancer): Promise<{ readonly stop: () => Promise<void> }> {
@@ -93,7 +62,7 @@ async function withBudget(namespace: string): Promise<void> {
   await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
   const budget = outboundBudget() as CustomObject;
   await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn(namespace).length, 1);
+  await until(() => seenBudgets(setting, namespace), 1);
 }
 
 /** Asks whatever the answer is: a call that fails may not be forgiven here. */
@@ -127,6 +96,7 @@ test('while every replica is exchanged at 50 creations a second, no call fails a
   const namespace = `rolling-${Date.now()}`;
   await withBudget(namespace);
   const balancer = await startBalancer();
+  onTestFinished(balancer.close);
   const before = [await startReadyReplica(balancer), await startReadyReplica(balancer)];
   await callThrough(balancer);
   await until(

@@ -54,6 +54,10 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
   return setting;
 }
 
+/** How many budgets with the selector of outboundBudget() the webhook has seen. */
+export const seenBudgets = ({ controller }: WebhookSetting, namespace: string): number =>
+  controller.surroundings.budgetsMeaning({ namespace, labels: { app: 'gateway' } }).length;
+
 export const enabled = { 'connectionbudget.io/enabled': 'true' };
 
 export interface Replica {
@@ -62,8 +66,10 @@ export interface Replica {
   readonly stop: () => Promise<void>;
 }
 
+type Served = Pick<WebhookSetting, 'config' | 'controller' | 'port'>;
+
 /** A webhook of this process, on the setting's port if `change` names no other. */
-export async function startReplica(setting: WebhookSetting, change: Partial<WebhookOptions>): Promise<Replica> {
+export async function startReplica(setting: Served, change: Partial<WebhookOptions>): Promise<Replica> {
   const stopping = new AbortController();
   const client = createKubeClient(setting.config);
   const webhook = await startWebhook({
@@ -92,7 +98,7 @@ export async function startReplica(setting: WebhookSetting, change: Partial<Webh
 }
 
 /** Whether the API server has taken in the configurations: a budget that only the webhook refuses is refused. */
-async function isAskedAbout({ client }: WebhookSetting, namespace: string): Promise<boolean> {
+export async function isAskedAbout({ client }: ControllerSetting, namespace: string): Promise<boolean> {
   const budget = {
     apiVersion: 'connectionbudget.io/v1alpha1',
     kind: 'ConnectionBudget',

@@ -18,6 +18,13 @@ const rows: readonly Row[] = [
     says: ['no node is known'],
   },
   {
+    fact: 'a field of a newer version is said not to be planned',
+    situation: { ...fitting, unknownFields: ['spec.sockets'] },
+    type: 'Feasible',
+    is: 'True AssumptionsUnverified',
+    says: ['20,000', 'spec.sockets is not known to this version and is not planned'],
+  },
+  {
     fact: 'an unknown conntrack table is named with what it must hold',
     situation: { ...fitting, facts: { ...roomyNode, conntrackMax: undefined } },
     type: 'Feasible',

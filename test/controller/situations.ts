@@ -72,6 +72,7 @@ export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
 
 export const situationOf = (change: Partial<Situation> = {}): Situation => ({
   budget: budgetOf(),
+  unknownFields: [],
   observed: nothingObserved('messaging'),
   facts: roomyNode,
   pods: [],

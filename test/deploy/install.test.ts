@@ -124,6 +124,47 @@ test('a budget is refused while the webhook is away, a pod in a labelled namespa
   await expect(kubectl(['apply', '-f', budget])).rejects.toThrow('budgets.connectionbudget.io');
 });
 
+const budgetText = async (): Promise<string> => readFile(join(checkout, 'examples/websocket-chat.yaml'), 'utf8');
+const finalized = { metadata: { finalizers: ['example.com/wait'], labels: { team: 'chat' } } };
+
+test('while the webhook is away a stored budget takes labels and loses finalizers, but its spec stays', async () => {
+  const budget = parseManifests(await budgetText()).find(({ kind }) => kind === 'ConnectionBudget');
+  const { name, namespace: place = 'default' } = budget!.metadata;
+  const target = ['connectionbudget', name, '-n', place];
+  await kubectl(['create', 'namespace', place]).catch(() => undefined);
+  await kubectl(['delete', 'validatingwebhookconfiguration', 'connectionbudget']);
+  const stored = () => kubectl(['apply', '-f', '-'], JSON.stringify(budget));
+  await expect.poll(() => outcomeOf(stored()), { timeout: 20_000 }).toContain(name);
+  await apply(join(checkout, 'deploy/install.yaml'));
+  const headroom = ['patch', ...target, '--type=merge', '-p', '{"spec":{"headroomPercent":11}}', '--dry-run=server'];
+  await expect.poll(() => outcomeOf(kubectl(headroom)), { timeout: 20_000 }).toContain('budgets.connectionbudget.io');
+
+  await kubectl(['patch', ...target, '--type=merge', '-p', JSON.stringify(finalized)]);
+  await kubectl(['delete', ...target, '--wait=false']);
+  await kubectl(['patch', ...target, '--type=merge', '-p', '{"metadata":{"finalizers":null}}']);
+
+  await expect(kubectl(['get', ...target])).rejects.toThrow('not found');
+});
+
+test('whatever of an installation is taken away first, pods start', async () => {
+  const pod = { containers: [{ name: 'program', image: 'none' }] };
+  const startsPod = async (name: string): Promise<number> => {
+    const startMs = performance.now();
+    await kubectl(['create', 'namespace', name]);
+    await kubectl(['label', 'namespace', name, 'connectionbudget.io/enabled=true']);
+    await create(pod, name);
+    return performance.now() - startMs;
+  };
+
+  await kubectl(['delete', 'crd', 'connectionbudgets.connectionbudget.io', 'connectionnodes.connectionbudget.io']);
+  // Three calls of kubectl, of which one waits for the webhook's timeout of 2 s.
+  expect(await startsPod('without-crds')).toBeLessThan(10_000);
+  await kubectl(['delete', '-f', join(checkout, 'deploy/install.yaml'), '--ignore-not-found', '--wait=false']);
+  expect(await startsPod('without-all')).toBeLessThan(10_000);
+  const left = await kubectl(['get', 'mutatingwebhookconfigurations,validatingwebhookconfigurations', '-o', 'name']);
+  expect(left).toBe('');
+});
+
 function kubectl(args: readonly string[], input = ''): Promise<string> {
   return run(kubectlFile, ['--kubeconfig', server.kubeconfig, ...args], { ...quiet, input });
 }

@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Socket } from 'node:net';
+import { type Readable, Transform, type Writable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 
@@ -11,6 +13,9 @@ export interface CannedAnswer {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
+
+/** What becomes of a piece of an answer on its way: whole, half of it, other bytes. */
+export type Garbling = (chunk: Buffer) => Buffer;
 
 /** Stands before a real API server, passes everything on, and breaks what it is told to break. */
 export interface FaultProxy {
@@ -24,6 +29,12 @@ export interface FaultProxy {
   readonly answerNext: (pattern: RegExp, answer: CannedAnswer) => void;
   /** Writes into every open watch between two of the server's chunks. */
   readonly inject: (text: string) => void;
+  /** Changes what comes next through every open watch. */
+  readonly garble: (garbling: Garbling) => void;
+  /** Changes the answers to the next request whose "METHOD path?query" matches, piece by piece; to a watch all of it. */
+  readonly garbleNext: (pattern: RegExp, garbling: Garbling) => void;
+  /** From now on each request, and each piece of an answer, comes so much later. */
+  readonly setDelayMs: (delayMs: number) => void;
   /** Resets the connection of every open watch. */
   readonly cut: () => void;
   /** Open watches stay open, but nothing comes through any more. New ones are not concerned. */
@@ -52,21 +63,46 @@ async function readUpstream(kubeconfig: string): Promise<Upstream> {
   };
 }
 
+interface Meddling {
+  readonly delayMs: () => number;
+  readonly garbling: () => Garbling;
+}
+
+/** A piece at a time, each as late and as changed as it is told to be. */
+function passOn(from: Readable, to: Writable, { delayMs, garbling }: Meddling): void {
+  const meddle = (chunk: Buffer, _encoding: unknown, done: (error: null, chunk: Buffer) => void): void => {
+    if (delayMs() === 0) done(null, garbling()(chunk));
+    else setTimeout(() => done(null, garbling()(chunk)), delayMs());
+  };
+  from.pipe(new Transform({ transform: meddle })).pipe(to);
+}
+
+const whole: Garbling = (chunk) => chunk;
+
+/** Takes the first of the list that is for this request, so that it is for no other. */
+function takeFor<T extends { readonly pattern: RegExp }>(list: T[], line: string): T | undefined {
+  const index = list.findIndex(({ pattern }) => pattern.test(line));
+  return index === -1 ? undefined : list.splice(index, 1)[0];
+}
+
 /** `kubeconfig` is read again for each request: a server that is started anew may have another certificate. */
 export async function startFaultProxy(kubeconfig: string): Promise<FaultProxy> {
   const agent = new Agent({ keepAlive: true });
   const requests: string[] = [];
   const canned: { readonly pattern: RegExp; readonly answer: CannedAnswer }[] = [];
+  const garblings: { readonly pattern: RegExp; readonly garbling: Garbling }[] = [];
   const watches = new Set<ServerResponse>();
+  const nextGarblings = new Map<ServerResponse, Garbling>();
   const sockets = new Set<Socket>();
   let connections = 0;
   let isDown = false;
+  let delayMs = 0;
 
   const forward = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
     const line = `${incoming.method} ${incoming.url}`;
     requests.push(line);
-    const index = canned.findIndex(({ pattern }) => pattern.test(line));
-    const [hit] = index === -1 ? [] : canned.splice(index, 1);
+    if (delayMs > 0) await pause(delayMs);
+    const hit = takeFor(canned, line);
     if (hit !== undefined) {
       incoming.resume();
       outgoing.writeHead(hit.answer.status, hit.answer.headers).end(hit.answer.body);
@@ -79,15 +115,24 @@ export async function startFaultProxy(kubeconfig: string): Promise<FaultProxy> {
     outgoing.once('close', () => sent.destroy());
     incoming.pipe(sent);
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    const always = takeFor(garblings, line)?.garbling;
+    if (always !== undefined) delete answer.headers['content-length'];
     outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
     outgoing.flushHeaders();
     if (/watch=true/.test(line)) {
       watches.add(outgoing);
-      outgoing.once('close', () => watches.delete(outgoing));
+      outgoing.once('close', () => {
+        watches.delete(outgoing);
+        nextGarblings.delete(outgoing);
+      });
     }
     answer.once('error', () => outgoing.destroy());
-    answer.pipe(outgoing);
-    outgoing.once('unpipe', () => answer.pause());
+    const garbling = (): Garbling => {
+      const next = always ?? nextGarblings.get(outgoing) ?? whole;
+      nextGarblings.delete(outgoing);
+      return next;
+    };
+    passOn(answer, outgoing, { delayMs: () => delayMs, garbling });
   };
 
   const server = createServer((incoming, outgoing) => {
@@ -116,6 +161,11 @@ export async function startFaultProxy(kubeconfig: string): Promise<FaultProxy> {
     openWatches: () => watches.size,
     answerNext: (pattern, answer) => canned.push({ pattern, answer }),
     inject: (text) => watches.forEach((watch) => watch.write(text)),
+    garble: (garbling) => watches.forEach((watch) => nextGarblings.set(watch, garbling)),
+    garbleNext: (pattern, garbling) => garblings.push({ pattern, garbling }),
+    setDelayMs: (ms) => {
+      delayMs = ms;
+    },
     cut: () => watches.forEach((watch) => watch.socket?.resetAndDestroy()),
     stall: () => {
       for (const watch of watches) watch.write = () => true;

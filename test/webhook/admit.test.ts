@@ -18,7 +18,7 @@ const signer: Signer = {
 };
 
 const surroundings = (budgets = [parsedBudget()]): Surroundings => ({
-  budgetsIn: (namespace) => budgets.filter((budget) => budget.namespace === namespace),
+  budgetsMeaning: ({ namespace }) => budgets.filter((budget) => budget.namespace === namespace),
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => ({ 'connectionbudget.io/enabled': 'true' }),
@@ -207,6 +207,13 @@ test('a budget in a namespace without the label is admitted with the command tha
   expect(admitBudget(request(outboundBudget()), unlabelled).warnings).toEqual([
     'pods of namespace messaging are not patched until: kubectl label namespace messaging connectionbudget.io/enabled=true',
   ]);
+});
+
+test('a budget with a field of a newer definition is admitted, and told that the field is not planned', () => {
+  expect(admitBudget(request(outboundBudget({ spec: { sockets: {} } })), surroundings())).toEqual({
+    result: 'Allowed',
+    warnings: ['ConnectionBudget gateway: spec.sockets is not known to this version of the operator'],
+  });
 });
 
 const invalid = outboundBudget({ spec: { headroomPercent: 1001 } }) as { metadata: object };

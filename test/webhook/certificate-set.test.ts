@@ -1,6 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { caBundleOf, type CertificateSet, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import {
+  caBundleOf,
+  type CertificateSet,
+  certificateSet,
+  nextCertificateSet,
+  successorOf,
+} from '../../src/webhook/certificate-set.ts';
 
 const policy = {
   authorityValidMs: 100_000_000,
@@ -69,6 +75,34 @@ test('an installation that slept through its authority starts afresh', () => {
   expect(isTrusted(serverOf(fresh), fresh)).toBe(true);
 });
 
+test('in the place of a deleted set comes a rotation: what is served is trusted, and exchanged after the overlap', () => {
+  const successor = successorOf(first, at(1));
+  const later = nextCertificateSet(successor, at(1 + policy.overlapMs));
+
+  expect(successor.server).toBe(first.server);
+  expect(namesOf(successor)).toEqual([...namesOf(first), expect.any(String)]);
+  expect(later.server.issuer).toBe(namesOf(successor)[1]);
+  expect(namesOf(successorOf(first, at(policy.authorityValidMs)))).not.toContain(namesOf(first)[0]);
+});
+
+test('however often it is deleted, there are no more than eight authorities, and one of them has issued', () => {
+  const minutes = Array.from({ length: 30 }, (_, minute) => at(minute * 60_000));
+  const last = minutes.reduce(successorOf, first);
+
+  expect(namesOf(last)).toHaveLength(8);
+  expect(isTrusted(serverOf(last), last)).toBe(true);
+});
+
+const hourMs = 3_600_000;
+
+test('what a clock that was ahead has made is made anew, for it is not valid yet', () => {
+  const early = { ...first, server: nextCertificateSet(undefined, at(hourMs + 1)).server };
+
+  expect(nextCertificateSet(first, at(-hourMs))).toBe(first);
+  expect(namesOf(nextCertificateSet(first, at(-hourMs - 1)))).not.toContain(namesOf(first)[0]);
+  expect(serverOf(nextCertificateSet(early, at(0))).validFromDate.getTime()).toBe(startMs - hourMs);
+});
+
 test('other hosts are another certificate', () => {
   const moved = nextCertificateSet(first, { ...at(1), hosts: ['other.system.svc'] });
 
@@ -86,4 +120,12 @@ test('the bundle is every authority in PEM, in base64', () => {
   const pem = Buffer.from(caBundleOf(both), 'base64').toString('utf8');
 
   expect(pem).toBe(both.authorities.map(({ certificate }) => certificate).join(''));
+});
+
+test('a document with a damaged certificate, or the key of another, is none', () => {
+  const { authorities, server } = first;
+  const damaged = { ...server, certificate: server.certificate.replaceAll('M', 'N') };
+  const foreign = { ...server, privateKey: authorities[0]?.privateKey };
+  const read = [server, damaged, foreign].map((one) => certificateSet.safeParse({ authorities, server: one }).success);
+  expect(read).toEqual([true, false, false]);
 });

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { currentKey, keyIdFor, type KeyRing, nextKeyRing } from '../../src/webhook/key-ring.ts';
+import { currentKey, keyIdFor, type KeyRing, keyRing, nextKeyRing, successorOf } from '../../src/webhook/key-ring.ts';
 
 const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
 const first = nextKeyRing(undefined, 0, policy);
@@ -52,4 +52,34 @@ test('a ring without a private key gets a new one', () => {
   const ring = nextKeyRing(withoutPrivate, 10, policy);
 
   expect(currentKey(ring, 10)?.keyId).not.toBe(first[0]?.keyId);
+});
+
+test('a key by a clock that was ahead is dropped, and another signs at once', () => {
+  const hourMs = 3_600_000;
+  const later = nextKeyRing(undefined, 2 * hourMs, policy);
+  const mixed = [...first, ...later];
+
+  expect(idsOf(nextKeyRing(later, hourMs - 1, policy))).not.toContain(later[0]?.keyId);
+  expect(currentKey(nextKeyRing(later, hourMs - 1, policy), hourMs - 1)).toBeDefined();
+  expect(idsOf(nextKeyRing(mixed, 10, policy))).toEqual(idsOf(first));
+});
+
+test('in the place of a deleted ring comes a rotation: the key before signs until its successor was public', () => {
+  const ring = successorOf(first, 10, policy);
+
+  expect(idsOf(ring)).toEqual([...idsOf(first), expect.any(String)]);
+  expect(currentKey(ring, 109)?.keyId).toBe(first[0]?.keyId);
+  expect(currentKey(ring, 110)?.keyId).toBe(ring[1]?.keyId);
+  expect(currentKey(successorOf([], 10, policy), 10)).toBeDefined();
+});
+
+test('a damaged key is as one that is not there, and the others stay', () => {
+  const [key] = first;
+  const [other] = nextKeyRing(undefined, 0, policy);
+  const damaged = [
+    { ...key, keyId: 'cut', privateKey: key?.privateKey?.slice(8) },
+    { ...key, keyId: 'of-another', privateKey: other?.privateKey },
+    { ...key, keyId: 'no-key', publicKey: 'AAAA' },
+  ];
+  expect(keyRing.parse([...damaged, key])).toEqual([key]);
 });

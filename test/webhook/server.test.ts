@@ -23,7 +23,7 @@ const metrics = createMetrics();
 const webhookMetrics = createWebhookMetrics(metrics);
 
 const working: Surroundings = {
-  budgetsIn: () => [parsedBudget()],
+  budgetsMeaning: () => [parsedBudget()],
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => undefined,
@@ -36,7 +36,7 @@ const failing: Surroundings = {
   },
 };
 
-const start = async (surroundings = working): Promise<WebhookServer> => {
+const start = async (surroundings = working, counted = webhookMetrics): Promise<WebhookServer> => {
   const server = await startWebhookServer(
     {
       surroundings,
@@ -45,7 +45,7 @@ const start = async (surroundings = working): Promise<WebhookServer> => {
       certificate: certificateOf(set),
       port: 0,
       host: '127.0.0.1',
-      metrics: webhookMetrics,
+      metrics: counted,
     },
     new AbortController().signal,
   );
@@ -134,6 +134,25 @@ test('a body of 8 MiB is read, one of 17 MiB is refused', async () => {
   expect((await send(server, '/mutate-pods', [padded(17)])).status).toBe(413);
 });
 
+test('large bodies that come slowly take no more than 64 MiB together, and a small one passes them', async () => {
+  const server = await start();
+  const answers: (number | undefined)[] = [];
+  const slow = Array.from({ length: 6 }, () => {
+    const options = { host: '127.0.0.1', port: server.port, path: '/mutate-pods', ca, agent: false as const };
+    const call = request({ ...options, method: 'POST' }, ({ statusCode }) => answers.push(statusCode));
+    call.on('error', () => undefined).write(Buffer.alloc(15 * 1024 * 1024, 0x20));
+    return call;
+  });
+  onTestFinished(() => slow.forEach((call) => call.destroy()));
+
+  // Five times 14 MiB beyond the first are 70, four are 56.
+  await expect.poll(() => answers, { timeout: 15_000 }).toEqual([413, 413]);
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
+  slow.forEach((call) => call.destroy());
+  const again = async () => (await send(server, '/mutate-pods', [padded(8)])).status;
+  await expect.poll(again, { timeout: 10_000 }).toBe(200);
+});
+
 test('other paths and methods are told so', async () => {
   const server = await start();
 
@@ -172,6 +191,17 @@ test('a refusal is counted by the field that broke a rule, and what is in flight
   expect(JSON.parse(body)).toHaveProperty('response.allowed', false);
   expect(await metrics.text()).toContain('connectionbudget_webhook_refusals_total{field="inbound"} 1');
   await until(inFlight, '0');
+});
+
+test('a request that cannot be answered at all ends its own connection and no other', async () => {
+  const failures = [new Error('out of numbers')];
+  const answered = (): void => {
+    for (const failure of failures.splice(0)) throw failure;
+  };
+  const server = await start(working, { ...webhookMetrics, answered });
+
+  await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('socket hang up');
+  expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
 });
 
 test('a connection is kept for longer than the API server keeps it', async () => {
