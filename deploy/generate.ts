@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { checkout } from './image-contents.ts';
+import { checkout } from './bundle.ts';
 import { generateInto, staleFiles } from './generated.ts';
 
 /**

@@ -3,9 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile, realpath } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { build } from 'esbuild';
+import { bundle, checkout, type Program } from './bundle.ts';
 import { ensureSpreadObject } from '../test/cluster/lab/spread-object.ts';
 
 /** One entry of the image: its path from the root without a leading slash, and where its bytes are. */
@@ -19,9 +18,6 @@ export type ImageFile = {
     | { readonly kind: 'Folder' };
 };
 
-/** What the image runs, by the name of its bundle: /app/NAME.js. */
-export type Program = { readonly name: string; readonly source: string };
-
 export const programs: readonly Program[] = [
   { name: 'operator', source: 'src/bin/operator.ts' },
   { name: 'agent', source: 'src/bin/agent.ts' },
@@ -33,13 +29,7 @@ const workerThreads: readonly Program[] = [
   { name: 'namespace-worker-thread', source: 'src/linux/namespace-worker-thread.ts' },
 ];
 
-export const checkout = fileURLToPath(new URL('..', import.meta.url));
 const execute = promisify(execFile);
-
-/** Some packages are CommonJS and ask for Node's own modules by require(), which an ES module does not have. */
-const requireForBundledPackages =
-  "import { createRequire as createRequireOfBundle } from 'node:module';\n" +
-  'const require = createRequireOfBundle(import.meta.url);';
 
 /**
  * Everything that the image holds: Node with the C and C++ libraries it is linked with, the bundled programs, koffi's
@@ -98,25 +88,7 @@ async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[
       `the image cannot be built, these programs do not exist: ${missing.map((m) => m.source).join(', ')}`,
     );
   }
-  const { outputFiles, metafile } = await build({
-    entryPoints: Object.fromEntries(entries.map(({ name, source }) => [name, source])),
-    absWorkingDir: checkout,
-    outdir: '.',
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    // koffi finds its native module by files; it stays a package of its own.
-    external: ['koffi'],
-    banner: { js: requireForBundledPackages },
-    minify: true,
-    // Errors and classes keep their names in logs.
-    keepNames: true,
-    legalComments: 'none',
-    metafile: true,
-    write: false,
-    logLevel: 'silent',
-  });
+  const { outputFiles, metafile } = await bundle(entries);
   const scripts = outputFiles.map(({ path, contents }) =>
     appFile(relative(checkout, path), { kind: 'Bytes', bytes: contents }),
   );

@@ -17,7 +17,8 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheDirectory } from '../test/cluster/lab/environment.ts';
 import { writeImageArchive } from './image-archive.ts';
-import { checkout, imageContents, type ImageFile, type Program, programs } from './image-contents.ts';
+import { checkout, type Program } from './bundle.ts';
+import { imageContents, type ImageFile, programs } from './image-contents.ts';
 
 export type Image = {
   /** As a pod names it; its tag is the version and the first 12 digits of the hash of everything inside. */

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { printable } from '../api/printable.ts';
 import type { CniNetwork } from './cni-network.ts';
 import type { Ended, NodeAccess } from './node-access.ts';

@@ -1,5 +1,5 @@
 import { isAbsolute, join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { flannelPlugin, harmlessPlugins, openPlugins, refusalOf } from './cni-plugins.ts';
 import { AddressError, type Attachment } from './provider.ts';
 

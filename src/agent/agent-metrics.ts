@@ -1,5 +1,6 @@
 import { addressFaults } from '../addresses/provider.ts';
-import { podReasons, type PodReport } from '../api/connection-node.ts';
+import type { PodReport } from '../api/connection-node.ts';
+import { podReasons } from '../api/node-report.ts';
 import { kubeErrorKinds } from '../kube/connection-node.ts';
 import type { PluginHandlers } from '../nri/handlers.ts';
 import type { Metrics } from '../observability/metrics.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { PodReport } from '../api/connection-node.ts';
 
 /** What is read of it; whatever else an agent of another version has written is left alone. */

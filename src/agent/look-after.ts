@@ -9,7 +9,7 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
   while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
     try {
       keys.reread();
-      pods.forgetRefused(Date.now());
+      pods.forgetRefused(performance.now());
       await verifier.verifyAll(signal);
     } catch (error) {
       if (!signal.aborted) onError(error);

@@ -1,7 +1,6 @@
 import type { PodReport } from '../api/connection-node.ts';
 import type { PlanSection } from '../api/pod-annotation.ts';
 import type { Finding } from './finding.ts';
-import type { LateBefore } from './late-before.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
 import { needsSpread } from './pod-spread.ts';
 import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
@@ -11,8 +10,8 @@ const longestMessage = 512;
 
 type Verdict = Pick<PodReport, 'verified' | 'reason' | 'message'>;
 
-/** What the agent says of one pod, from what it last saw. */
-export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport {
+/** What the agent says of one pod, from what it last saw. `wasLate`: an earlier run of the agent has called it late. */
+export function podReportFor(pod: PlannedPod, wasLate: boolean): PodReport {
   const { namespace, name, uid, plan, usage } = pod;
   const identity = { namespace, name, uid };
   if (plan.state === 'Rejected') {
@@ -20,7 +19,7 @@ export function podReportFor(pod: PlannedPod, lateBefore: LateBefore): PodReport
     return { ...identity, budget: '', sectionHash: '', ...verdict, sourceAddresses: [] };
   }
   const { section, hash } = plan;
-  const { message, ...verdict } = verdictFor(pod, section, lateBefore.has({ uid, sectionHash: hash }));
+  const { message, ...verdict } = verdictFor(pod, section, wasLate);
   return {
     ...identity,
     budget: section.budget.name,

@@ -1,12 +1,14 @@
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import { KubeError } from '../kube/connection-node.ts';
 import { pause } from './pause.ts';
-import { textWithoutUsage } from './report.ts';
+import { differenceBetween } from './report.ts';
 
 export interface PublishTiming {
   /** Events come in bursts: what follows within this time goes into one write. */
   readonly debounceMs: number;
-  /** The shortest time between two writes that differ in usage alone. */
+  /** The shortest time between two writes: while pods come and go, each differs from the one before. */
+  readonly betweenWritesMs: number;
+  /** The same where they differ in usage alone. */
   readonly usageEveryMs: number;
   /** The same is written again after this time: the object may have been deleted. */
   readonly repeatEveryMs: number;
@@ -17,13 +19,14 @@ export interface PublishTiming {
 
 export const usualTiming: PublishTiming = {
   debounceMs: 200,
+  betweenWritesMs: 1000,
   usageEveryMs: 30_000,
   repeatEveryMs: 600_000,
   firstRetryMs: 1000,
   longestRetryMs: 60_000,
 };
 
-/** What the API server took last, and when. */
+/** What the API server took last, and when (performance.now(): a clock that is set back would hold up the next one). */
 export interface Published {
   readonly status: ConnectionNodeStatus;
   readonly atMs: number;
@@ -37,8 +40,9 @@ export function publishDelayMs(
 ): number {
   if (last === undefined) return 0;
   const after = (durationMs: number): number => Math.max(0, last.atMs + durationMs - nowMs);
-  if (isSame(status, last.status)) return after(timing.repeatEveryMs);
-  return textWithoutUsage(status) === textWithoutUsage(last.status) ? after(timing.usageEveryMs) : 0;
+  const difference = differenceBetween(status, last.status);
+  if (difference === 'Facts') return after(timing.betweenWritesMs);
+  return after(difference === 'Usage' ? timing.usageEveryMs : timing.repeatEveryMs);
 }
 
 /** The wait after `failures` failures in a row (1 or more): doubled, half of it random. `random` is in [0, 1). */
@@ -78,7 +82,7 @@ export class Publisher {
     const { timing, read } = this.#options;
     while (!signal.aborted) {
       this.#changed = Promise.withResolvers();
-      const delayMs = publishDelayMs(read(), this.#last, { nowMs: Date.now(), timing });
+      const delayMs = publishDelayMs(read(), this.#last, { nowMs: performance.now(), timing });
       if (delayMs > 0) await this.#changeOr(delayMs, signal);
       else await this.#write(signal);
     }
@@ -103,7 +107,7 @@ export class Publisher {
       this.#isPrepared = true;
       const status = read();
       await write(status, signal);
-      this.#last = { status, atMs: Date.now() };
+      this.#last = { status, atMs: performance.now() };
       this.#failures = 0;
       this.#options.onWrite(undefined);
       return 0;
@@ -126,5 +130,3 @@ export class Publisher {
 }
 
 const retryAfterMsOf = (error: unknown): number => (error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0);
-
-const isSame = (a: ConnectionNodeStatus, b: ConnectionNodeStatus): boolean => JSON.stringify(a) === JSON.stringify(b);

@@ -1,4 +1,7 @@
-import { type ConnectionNodeStatus, plannedFacts, type PodReport } from '../api/connection-node.ts';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { ConnectionNodeStatus, PodReport } from '../api/connection-node.ts';
+import { plannedFacts } from '../api/node-report.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import { settableNofileFor } from './adjust.ts';
@@ -12,6 +15,8 @@ export interface AgentState {
   /** Name and version; "" while the agent is not registered. */
   readonly runtime: string;
   readonly isConnected: boolean;
+  /** Why it is not; "" where it is. */
+  readonly obstacle: string;
   readonly keyIds: readonly string[];
   readonly facts: NodeFacts;
   /** What a sandbox was last seen to have from the runtime. */
@@ -24,6 +29,7 @@ export interface AgentState {
 /** Of the schema. */
 const mostPods = 1024;
 const mostKeys = 8;
+const longestMessage = 512;
 
 /** The same state gives the same status, in the same order. */
 export function statusFor(state: AgentState): ConnectionNodeStatus {
@@ -34,6 +40,7 @@ export function statusFor(state: AgentState): ConnectionNodeStatus {
       version,
       runtime: state.runtime.slice(0, 128),
       connected: isConnected,
+      ...(state.obstacle === '' ? {} : { message: state.obstacle.slice(0, longestMessage) }),
       canRaiseNofile: facts.canRaiseNofile || facts.runtimeCanRaiseNofile === true,
       keyIds: state.keyIds.toSorted().slice(-mostKeys),
     },
@@ -41,12 +48,29 @@ export function statusFor(state: AgentState): ConnectionNodeStatus {
   };
 }
 
-const usageFields: ReadonlySet<string> = new Set(['usedPercent', 'connections', 'flows'] satisfies (keyof PodReport)[]);
+/** Usage changes with every connection, facts do not. */
+export type Difference = 'None' | 'Usage' | 'Facts';
 
-/** For comparing: without what changes with every connection. */
-export function textWithoutUsage(status: ConnectionNodeStatus): string {
-  return JSON.stringify(status, (key, value: unknown) => (usageFields.has(key) ? undefined : value));
+/** What of two statuses differs most. Reports of pods that have not changed are the same objects, so this is quick. */
+export function differenceBetween(now: ConnectionNodeStatus, before: ConnectionNodeStatus): Difference {
+  const isSameNode = isDeepStrictEqual([now.facts, now.agent], [before.facts, before.agent]);
+  if (!isSameNode || now.pods.length !== before.pods.length) return 'Facts';
+  const differences = new Set(now.pods.map((pod, index) => differenceOfPods(pod, before.pods[index])));
+  return differences.has('Facts') ? 'Facts' : differences.has('Usage') ? 'Usage' : 'None';
 }
+
+function differenceOfPods(now: PodReport, before: PodReport | undefined): Difference {
+  if (now === before) return 'None';
+  if (before === undefined || !isDeepStrictEqual(withoutUsage(now), withoutUsage(before))) return 'Facts';
+  return isDeepStrictEqual(now, before) ? 'None' : 'Usage';
+}
+
+const withoutUsage = (pod: PodReport): PodReport => ({
+  ...pod,
+  usedPercent: undefined,
+  connections: undefined,
+  flows: undefined,
+});
 
 function factsFor({ facts, sandboxNofile, maximumNofile }: AgentState): ConnectionNodeStatus['facts'] {
   const nofile = sandboxNofile ?? facts.runtimeNofile;
@@ -64,6 +88,24 @@ const finite = (limit: number): number => Math.min(limit, Number.MAX_SAFE_INTEGE
 /** A pod whose sandbox was made anew is told once: by the sandbox that came last. */
 export function reportsFor({ pods, lateBefore }: Pick<AgentState, 'pods' | 'lateBefore'>): PodReport[] {
   const byUid = new Map(pods.filter(({ uid }) => uid !== '').map((pod) => [pod.uid, pod]));
-  const reports = [...byUid.values()].map((pod) => podReportFor(pod, lateBefore));
+  const reports = [...byUid.values()].map((pod) => reportOf(pod, lateBefore));
   return reports.toSorted((a, b) => (a.uid < b.uid ? -1 : 1)).slice(0, mostPods);
+}
+
+interface Said {
+  readonly wasLate: boolean;
+  readonly report: PodReport;
+}
+
+/** A pod is a value: what was said of it holds until another takes its place. */
+const said = new WeakMap<PlannedPod, Said>();
+
+function reportOf(pod: PlannedPod, lateBefore: LateBefore): PodReport {
+  const { uid, plan } = pod;
+  const wasLate = plan.state === 'Verified' && lateBefore.has({ uid, sectionHash: plan.hash });
+  const known = said.get(pod);
+  if (known?.wasLate === wasLate) return known.report;
+  const report = podReportFor(pod, wasLate);
+  said.set(pod, { wasLate, report });
+  return report;
 }

@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+
 import { createConnectionNodeWriter } from '../kube/connection-node.ts';
 import { mountProc } from '../linux/mount.ts';
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
@@ -11,6 +13,7 @@ import { connect } from './connect.ts';
 import { giveBackForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
 import { reportsFor } from './report.ts';
+import { becomeSoleAgent } from './sole-agent.ts';
 import { runTogether } from './together.ts';
 
 const lastWordMs = 2000;
@@ -37,11 +40,33 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
   const worker = createNamespaceWorker(workerOptions);
-  const writer = createConnectionNodeWriter(options.api);
+  const writer = createConnectionNodeWriter(options.api, (fields) =>
+    options.logger.warn(
+      { fields },
+      'left out of the ConnectionNode: the CustomResourceDefinition is of an older version',
+    ),
+  );
   const agent = assemble(options, { procRoot, worker, writer, metrics });
   await readFacts(agent, signal);
   const server = await serve(agent, registry, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
+  try {
+    await serveNode(agent, signal);
+  } finally {
+    writer.close();
+    await agent.host.spread.close();
+  }
+  await server.closed;
+}
+
+/** Nothing of it while another agent has the node. */
+async function serveNode(agent: Agent, signal: AbortSignal): Promise<void> {
+  const onWait = (): void => {
+    agent.node.seeRival();
+    agent.logger.info('waits for another agent of this node to end');
+  };
+  using sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
+  if (sole === undefined) return;
   const parts = [connect, verifyForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
@@ -50,10 +75,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     );
   } finally {
     await sayLastWord(agent);
-    writer.close();
-    await agent.host.spread.close();
   }
-  await server.closed;
 }
 
 function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
@@ -70,10 +92,15 @@ function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
 function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
   const { options, node } = agent;
   observeAgent(metrics, () => sightOf(agent));
-  const reason = `not registered with the container runtime at ${options.nriSocketPath}`;
   return serveObservability({
     port: options.observabilityPort,
-    gates: () => [{ gate: 'runtime', isOpen: node.isSynchronized, reason }],
+    gates: () => [
+      {
+        gate: 'runtime',
+        isOpen: node.isSynchronized,
+        reason: `not registered with the container runtime: ${node.obstacle}`,
+      },
+    ],
     broken: () => brokenParts(pulseOf(agent)),
     metrics,
     signal,

@@ -1,6 +1,6 @@
-import { z } from 'zod';
-import type { NodeFacts } from '../planner/demand.ts';
+import * as z from 'zod';
 import { count, countOrZero, label } from './fields.ts';
+import { podReasons } from './node-report.ts';
 import { mostFlows } from './pod-annotation.ts';
 
 /**
@@ -25,32 +25,6 @@ export const nodeFacts = z.strictObject({
   memoryBytes: count('Memory of the node, in bytes.').optional(),
   runtimeNofile: nofile.optional().meta({ description: 'What the container runtime hands to containers by default.' }),
   settableNofile: count('The highest hard RLIMIT_NOFILE that the agent can give, in descriptors.').optional(),
-});
-
-export const podReasons = [
-  'Applied',
-  'AppliedLate',
-  'SignatureInvalid',
-  'LimitNotSettable',
-  'SysctlNotSettable',
-  'AddressesMissing',
-  'SpreadNotAvailable',
-  'Pending',
-  'Gone',
-] as const;
-
-/** The facts that a plan knows, without what else was read of the kernel. */
-export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
-  kernelRelease: facts.kernelRelease?.slice(0, 128),
-  nrOpen: facts.nrOpen,
-  fileMax: facts.fileMax,
-  conntrackMax: facts.conntrackMax,
-  tcpMemMaximumPages: facts.tcpMemMaximumPages,
-  epollMaxUserWatches: facts.epollMaxUserWatches,
-  maxTwBuckets: facts.maxTwBuckets,
-  memoryBytes: facts.memoryBytes,
-  runtimeNofile: facts.runtimeNofile && { soft: facts.runtimeNofile.soft, hard: facts.runtimeNofile.hard },
-  settableNofile: facts.settableNofile,
 });
 
 const flowReport = z.object({
@@ -103,6 +77,11 @@ export const connectionNodeStatus = z.object({
       version: z.string().max(64).meta({ description: 'Version of the agent.' }),
       runtime: z.string().max(128).meta({ description: 'Container runtime and its version; "" while not connected.' }),
       connected: z.boolean().meta({ description: 'Whether the agent is registered with the runtime over NRI.' }),
+      message: z
+        .string()
+        .max(512)
+        .optional()
+        .meta({ description: 'Why it is not registered: new pods get nothing from it; absent while it is.' }),
       canRaiseNofile: z.boolean().meta({ description: 'Whether hard limits can be raised here (CAP_SYS_RESOURCE).' }),
       keyIds: z
         .array(z.string().max(64))

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Building blocks of the schemas. What zod cannot say in a Kubernetes schema (list types, CEL) travels as metadata under

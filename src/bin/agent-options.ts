@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 import { agentSysctls } from '../agent/planned-sysctls.ts';
 import { usualTiming } from '../agent/publish.ts';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
-import { plannedFacts } from '../api/connection-node.ts';
+import { plannedFacts } from '../api/node-report.ts';
 import { demandFor } from '../api/demand.ts';
 import { printableLines } from '../api/printable.ts';
 import type { NodeFacts } from '../planner/demand.ts';

@@ -1,7 +1,7 @@
 import { writeBody } from '../ttrpc/body.ts';
 import { requireFitting } from '../ttrpc/message.ts';
 import type { CallContext, Handlers } from '../ttrpc/server.ts';
-import { answer, requirePart, type ReportError } from './answer.ts';
+import { answer, readOn, requirePart, type ReportError } from './answer.ts';
 import {
   CreateContainerResponseSchema,
   type ConfigureRequest,
@@ -108,27 +108,24 @@ async function createContainer(
   context: CallContext,
 ): Promise<{ readonly adjust?: ContainerAdjustment }> {
   const question = { handler: 'createContainer', refusable: true, context, onError };
-  const adjust = await answer(question, async (signal) => {
-    const adjustment = await handlers.createContainer(
-      requirePart(pod, 'pod'),
-      requirePart(container, 'container'),
-      signal,
-    );
-    requireSendable(adjustment);
-    return adjustment;
+  const adjust = await answer(question, (signal) => {
+    const given = handlers.createContainer(requirePart(pod, 'pod'), requirePart(container, 'container'), signal);
+    return given instanceof Promise ? given.then(sendable) : sendable(given);
   });
   return adjust === undefined ? {} : { adjust };
 }
 
 /** Encodes an answer once in vain: a value that does not fit must be the handler's failure, not the pod's. */
-function requireSendable(adjust: ContainerAdjustment | undefined): void {
-  if (adjust === undefined) return;
+function sendable(adjust: ContainerAdjustment | undefined): ContainerAdjustment | undefined {
+  if (adjust === undefined) return undefined;
   requireFitting(writeBody(CreateContainerResponseSchema, { adjust }).length + envelopeBytes);
+  return adjust;
 }
 
 function podCall({ handlers, onError }: ServiceOptions, name: keyof PodHandlers): Notify<PodPart> {
   const refusable = name === 'runPodSandbox';
   return async ({ pod }, context) => {
+    if (name === 'runPodSandbox') await readOn();
     await answer({ handler: name, refusable, context, onError }, (signal) =>
       handlers[name]?.(requirePart(pod, 'pod'), signal),
     );

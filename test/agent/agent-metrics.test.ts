@@ -24,6 +24,7 @@ const pod = {
   annotation: '',
   plan: { state: 'Rejected', fault: 'UnknownKey', message: '' } as const,
   netnsPath: undefined,
+  netnsOwner: undefined,
   cgroupParent: '',
   sandboxNofile: undefined,
   sysctls: unchecked,

@@ -1,87 +1,39 @@
-// CreateContainer through containerd's own side of NRI at 100 a second: the agent beside a plugin in Go that answers the
-// same from memory. Run: node test/bench/agent-events.bench.ts (as root)
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// Events of pods through containerd's own side of NRI at 100 a second: the agent as the image has it, beside a plugin in Go
+// that answers the same from memory. Run: npm run bench -- agent-events [PER SECOND] [SECONDS] [ROUNDS] (as root)
+import { AgentSetting, measure, type Times } from './agent/setting.ts';
 
-import { makeSigner, sectionOf } from '../agent/plans.ts';
+const [perSecond = 100, seconds = 10, rounds = 5] = process.argv.slice(2).map(Number);
+const load = { pods: 1, perSecond, seconds };
+const events = ['RunPodSandbox', 'CreateContainer', 'PostStartContainer'] as const;
+type Round = Readonly<Record<'agent' | 'go', Readonly<Record<string, Times>>>>;
 
-interface Result {
-  readonly adjusted: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
+const us = (value: number): string => value.toFixed(0).padStart(8);
+const row = (what: string, of: Times | undefined): string =>
+  `${what.padEnd(8)}${us(of?.p50Us ?? 0)} µs p50 ${us(of?.p99Us ?? 0)} µs p99 ${us(of?.maxUs ?? 0)} µs longest\n`;
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+async function oneRound(setting: AgentSetting): Promise<Round> {
+  const agent = await measure(setting, load, { start: () => setting.startAgent() });
+  return { agent, go: await measure(setting, load, { start: () => setting.startGoPlugin() }) };
 }
 
-const seconds = 10;
-const perSecond = 100;
-const rounds = 3;
-
-const source = new URL('nri-latency', import.meta.url).pathname;
-const agentProgram = new URL('../../src/bin/agent.ts', import.meta.url).pathname;
-const folder = mkdtempSync(join(tmpdir(), 'nri-latency-'));
-const program = join(folder, 'nri-latency');
-const socket = join(folder, 'nri.sock');
-const signer = makeSigner();
-const annotation = signer.annotationOf(sectionOf());
-
-function prepare(): void {
-  execFileSync('go', ['build', '-o', program, '.'], { cwd: source });
-  mkdirSync(join(folder, 'keys'));
-  writeFileSync(join(folder, 'keys', 'key-1'), signer.published);
-  // No API server: the agent goes on without.
-  const nowhere = { clusters: [{ name: 'none', cluster: { server: 'https://127.0.0.1:1' } }] };
-  const context = { contexts: [{ name: 'none', context: { cluster: 'none' } }], 'current-context': 'none' };
-  writeFileSync(join(folder, 'kubeconfig'), JSON.stringify({ ...nowhere, ...context }));
+function medians(done: readonly Round[], who: 'agent' | 'go', event: string): Times {
+  const of = (figure: keyof Times): number => median(done.map((round) => round[who][event]?.[figure] ?? 0));
+  return { p50Us: of('p50Us'), p99Us: of('p99Us'), maxUs: of('maxUs') };
 }
 
-function startAgent(): ChildProcess {
-  const flags = [
-    '--node-name=bench',
-    `--nri-socket=${socket}`,
-    `--keys-directory=${join(folder, 'keys')}`,
-    `--kubeconfig=${join(folder, 'kubeconfig')}`,
-    '--runtime-names=nri-latency',
-    '--port=0',
-    '--log-level=error',
-  ];
-  return spawn(process.execPath, [agentProgram, ...flags], { stdio: 'ignore' });
+using setting = new AgentSetting();
+await setting.prepare();
+const done: Round[] = [];
+for (let round = 0; round < rounds; round += 1) {
+  const { agent, go } = await oneRound(setting);
+  done.push({ agent, go });
+  for (const event of events) process.stdout.write(`${event}\n${row('agent', agent[event])}${row('go', go[event])}`);
 }
-
-const startGo = (): ChildProcess => spawn(program, ['-plugin', '-socket', socket], { stdio: 'ignore' });
-
-/** A runtime of its own for each turn; the plugin connects once it listens. */
-async function measure(startPlugin: () => ChildProcess): Promise<Result> {
-  rmSync(socket, { force: true });
-  const flags = ['-socket', socket, '-annotation', annotation, '-per-second', `${perSecond}`, '-seconds', `${seconds}`];
-  const runtime = spawn(program, flags, { stdio: ['ignore', 'pipe', 'ignore'] });
-  const output: Buffer[] = [];
-  runtime.stdout.on('data', (chunk: Buffer) => output.push(chunk));
-  const measured = once(runtime, 'exit');
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const plugin = startPlugin();
-  await measured;
-  const ended = once(plugin, 'exit');
-  plugin.kill('SIGKILL');
-  await ended;
-  const result = JSON.parse(Buffer.concat(output).toString()) as Result;
-  if (result.adjusted !== perSecond * seconds) throw new Error(`only ${result.adjusted} containers were adjusted`);
-  return result;
-}
-
-const line = (what: string, { p50Us, p99Us }: Result): string =>
-  `${what.padEnd(8)}${p50Us.toFixed(0).padStart(8)} µs p50 ${p99Us.toFixed(0).padStart(8)} µs p99\n`;
-
-try {
-  prepare();
-  for (let round = 0; round < rounds; round += 1) {
-    const agent = await measure(startAgent);
-    const go = await measure(startGo);
-    process.stdout.write(line('agent', agent) + line('go', go));
-    const ratios = [agent.p50Us / go.p50Us, agent.p99Us / go.p99Us].map((ratio) => ratio.toFixed(2));
-    process.stdout.write(`ratio   ${ratios[0]} p50, ${ratios[1]} p99\n`);
-  }
-} finally {
-  rmSync(folder, { recursive: true });
+process.stdout.write(`\nmedians of ${rounds} rounds\n`);
+for (const event of events) {
+  const [agent, go] = [medians(done, 'agent', event), medians(done, 'go', event)];
+  process.stdout.write(`${event}\n${row('agent', agent)}${row('go', go)}`);
+  const ratios = [agent.p50Us / go.p50Us, agent.p99Us / go.p99Us].map((ratio) => ratio.toFixed(2));
+  process.stdout.write(`ratio   ${ratios[0]} p50, ${ratios[1]} p99\n`);
 }

@@ -11,7 +11,7 @@ const probeReport = z.object({
   errnoName: z.string(),
   /** Whether any of its processes still takes more. */
   active: z.boolean(),
-  workers: z.array(z.object({ softNofile: z.int(), hardNofile: z.int() })),
+  workers: z.array(z.object({ softNofile: z.int(), hardNofile: z.int(), descriptors: z.int() })),
   sysctls: z.record(z.string(), z.string()),
 });
 export type ProbeReport = z.output<typeof probeReport>;

@@ -12,7 +12,7 @@ export const coreDnsReference = 'connection-budget.test/coredns:1';
 
 // containerd 2.4's default (config.toml, pinned_images.sandbox): not configured, so that ours is like everybody's.
 const pauseReference = 'registry.k8s.io/pause:3.10.2';
-const probeSources = ['connprobe.c', 'listen.c', 'connect.c', 'report.c'];
+const probeSources = ['connprobe.c', 'listen.c', 'connect.c', 'open.c', 'report.c'];
 const sourceFolder = join(import.meta.dirname, '..', 'probe');
 
 export type ImageOptions = { readonly dir: string; readonly coreDns: string; readonly signal: AbortSignal };

@@ -1,6 +1,7 @@
 /*
  * connprobe listen PORT PROCESSES [BACKLOG]
  * connprobe connect ADDRESS[,ADDRESS...] PORT[,PORT...] COUNT PROCESSES [RATE]
+ * connprobe open PROCESSES
  *
  * A test workload: holds TCP connections in PROCESSES processes, within the RLIMIT_NOFILE that it was given (it never
  * raises its soft limit), and reports on CONTROL_PORT (environment, default 8081) over HTTP:
@@ -93,6 +94,8 @@ static void parse(struct program *program, int argc, char **argv) {
     program->count = number(argv[4], 1, 100000000);
     program->processes = (int)number(argv[5], 1, MAX_PROCESSES);
     program->rate = argc > 6 ? number(argv[6], 0, 10000000) : 0;
+  } else if (strcmp(program->mode, "open") == 0 && argc == 3) {
+    program->processes = (int)number(argv[2], 1, MAX_PROCESSES);
   } else {
     die("arguments");
   }
@@ -114,6 +117,7 @@ static void start_worker(struct program *program, int index, int control) {
   close(control);
   struct worker *self = &program->workers[index];
   if (strcmp(program->mode, "listen") == 0) run_listen_worker(program, self);
+  if (strcmp(program->mode, "open") == 0) run_open_worker(self);
   long rate = program->rate ? share_of(program->rate, index, program->processes) : 0;
   run_connect_worker(program, self, share_of(program->count, index, program->processes), rate);
 }

@@ -24,7 +24,7 @@ struct worker {
 };
 
 struct program {
-  const char *mode;     /* "listen" or "connect" */
+  const char *mode;     /* "listen", "connect" or "open" */
   int processes;
   int backlog;          /* listen */
   uint16_t port;        /* listen */
@@ -39,6 +39,7 @@ struct program {
 int open_listener(uint16_t port, int backlog, bool reuse_port);
 _Noreturn void run_listen_worker(const struct program *program, struct worker *self);
 _Noreturn void run_connect_worker(const struct program *program, struct worker *self, long share, long rate);
+_Noreturn void run_open_worker(struct worker *self);
 _Noreturn void serve_reports(const struct program *program, int control);
 
 bool is_limit(int error);

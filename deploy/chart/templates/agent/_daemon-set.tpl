@@ -93,8 +93,14 @@ spec:
 image: {{ include "connectionbudget.image" .root }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 args:
-  # A small young generation: the agent is mostly idle, and this saves it a tenth of its memory.
+  # The agent is mostly idle: heaps that grow little (6 MB less), no optimizing compilers, whose code has 7 MB, and no copy
+  # of V8's own functions near each heap (2 MB).
   - --max-semi-space-size=1
+  - --optimize-for-size
+  - --heap-growing-percent=15
+  - --no-opt
+  - --no-maglev
+  - --no-short-builtin-calls
   - /app/agent.js
   - --port=8081
   - --log-level={{ $agent.logLevel }}

@@ -1,0 +1,188 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as pause } from 'node:timers/promises';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import { writeRootfs } from '../../../deploy/image.ts';
+import { imageContents, programs } from '../../../deploy/image-contents.ts';
+import { makeSigner, sectionOf } from '../../agent/plans.ts';
+import { makeNetworkNamespace, type NetworkNamespace } from '../../linux/network-namespace.ts';
+
+/** The agent as the image has it, started as the DaemonSet starts it, and the container runtime played by NRI's own Go. */
+
+const { signal } = new AbortController();
+const source = join(import.meta.dirname, '..', 'nri-latency');
+const installation = join(import.meta.dirname, '..', '..', '..', 'deploy', 'install.yaml');
+
+const daemonSet = z.object({
+  kind: z.literal('DaemonSet'),
+  spec: z.object({
+    template: z.object({
+      spec: z.object({
+        containers: z.tuple([
+          z.object({
+            args: z.array(z.string()),
+            env: z.array(z.object({ name: z.string(), value: z.string().optional() })),
+          }),
+        ]),
+      }),
+    }),
+  }),
+});
+
+interface Started {
+  /** Of Node, before the program. */
+  readonly nodeFlags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** As deploy/install.yaml starts the agent. */
+function howItIsStarted(): Started {
+  const objects = parseAllDocuments(readFileSync(installation, 'utf8')).map((document): unknown => document.toJS());
+  const found = objects.map((object) => daemonSet.safeParse(object)).find(({ success }) => success);
+  const [container] = found?.data?.spec.template.spec.containers ?? [];
+  const { args = [], env = [] } = container ?? {};
+  return {
+    nodeFlags: args.slice(0, args.indexOf('/app/agent.js')),
+    env: Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]))),
+  };
+}
+
+const times = z.object({ p50Us: z.number(), p99Us: z.number(), maxUs: z.number() });
+export type Times = z.output<typeof times>;
+
+const loaded = z.object({ phase: z.literal('loaded'), adjusted: z.int(), times: z.record(z.string(), times) });
+
+export interface Load {
+  readonly pods: number;
+  readonly perSecond: number;
+  readonly seconds: number;
+}
+
+export class AgentSetting implements Disposable {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'agent-bench-'));
+  readonly #namespace: NetworkNamespace = makeNetworkNamespace();
+  /** Stands for every container's first process. */
+  readonly #container = spawn('sleep', ['infinity'], { stdio: 'ignore' });
+  readonly #signer = makeSigner();
+  readonly #program = join(this.#folder, 'nri-latency');
+  readonly #socket = join(this.#folder, 'nri.sock');
+  readonly #rootfs = join(this.#folder, 'rootfs');
+
+  async prepare(): Promise<void> {
+    execFileSync('go', ['build', '-o', this.#program, '.'], { cwd: source });
+    mkdirSync(join(this.#folder, 'keys'));
+    mkdirSync(this.#rootfs);
+    writeFileSync(join(this.#folder, 'keys', 'key-1'), this.#signer.published);
+    const wanted = programs.filter(({ name }) => name === 'agent');
+    await writeRootfs(await imageContents(wanted, signal), this.#rootfs, signal);
+  }
+
+  /** No API server: the agent goes on without. */
+  startAgent(): ChildProcess {
+    const { nodeFlags, env } = howItIsStarted();
+    const flags = [
+      '--node-name=bench',
+      `--nri-socket=${this.#socket}`,
+      `--keys-directory=${join(this.#folder, 'keys')}`,
+      `--address-folder=${join(this.#folder, 'addresses')}`,
+      '--runtime-names=nri-latency',
+      '--port=0',
+      '--log-level=error',
+    ];
+    const command = [...nodeFlags, join(this.#rootfs, 'app', 'agent.js'), ...flags];
+    const inCluster = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: '1' };
+    return spawn(join(this.#rootfs, 'node'), command, { stdio: 'ignore', env: { ...env, ...inCluster } });
+  }
+
+  startGoPlugin(): ChildProcess {
+    return spawn(this.#program, ['-plugin', '-socket', this.#socket], { stdio: 'ignore' });
+  }
+
+  startRuntime({ pods, perSecond, seconds }: Load): Runtime {
+    rmSync(this.#socket, { force: true });
+    const flags = {
+      socket: this.#socket,
+      annotation: this.#signer.annotationOf(sectionOf()),
+      netns: this.#namespace.path,
+      pid: this.#container.pid ?? 0,
+      pods,
+      'per-second': perSecond,
+      seconds,
+    };
+    return new Runtime(
+      this.#program,
+      Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#container.kill('SIGKILL');
+    this.#namespace[Symbol.dispose]();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
+
+/** Says when each phase has ended, and waits to be told to go on: connected, filled, loaded. */
+export class Runtime {
+  readonly #process;
+  readonly #lines;
+
+  constructor(program: string, args: readonly string[]) {
+    this.#process = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<string> {
+    const { value } = await this.#lines.next();
+    if (typeof value !== 'string') throw new Error('the runtime ended: the plugin failed');
+    return value;
+  }
+
+  goOn(): void {
+    this.#process.stdin.write('\n');
+  }
+
+  end(): Promise<unknown> {
+    return ended(this.#process);
+  }
+}
+
+async function ended(process: ChildProcess): Promise<void> {
+  if (process.exitCode !== null || process.signalCode !== null) return;
+  const exit = once(process, 'exit');
+  process.kill('SIGKILL');
+  await exit;
+}
+
+/** One turn: the plugin meets the load, and `look` is called after each phase but the last. */
+export async function measure(
+  setting: AgentSetting,
+  load: Load,
+  {
+    start,
+    look,
+  }: { readonly start: () => ChildProcess; readonly look?: (phase: string, pid: number) => Promise<void> },
+): Promise<Readonly<Record<string, Times>>> {
+  const runtime = setting.startRuntime(load);
+  await pause(500);
+  const plugin = start();
+  try {
+    for (const phase of ['connected', 'filled']) {
+      await runtime.next();
+      await look?.(phase, plugin.pid ?? 0);
+      runtime.goOn();
+    }
+    const result = loaded.parse(JSON.parse(await runtime.next()));
+    await look?.('loaded', plugin.pid ?? 0);
+    if (result.adjusted !== load.perSecond * load.seconds) throw new Error(`only ${result.adjusted} were adjusted`);
+    return result.times;
+  } finally {
+    await runtime.end();
+    await ended(plugin);
+  }
+}
