@@ -1,8 +1,7 @@
 import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import { enabledLabel } from '../api/names.ts';
 import type { Cluster, StoredBudget } from './cluster.ts';
-import { type Observations, rivalsOf, withReport } from './observations.ts';
-import { matchingPods, nodeFactsFor, untouchablePods } from './observe.ts';
+import { type Observations, withReport } from './observations.ts';
 import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
 
 export interface Surveyed {
@@ -18,16 +17,17 @@ export const decide = (
 ): Outcome => {
   const { budget, violations } = parsed;
   if (budget === undefined) return reconcileInvalid({ generation, violations, previous, now });
-  const pods = matchingPods(cluster, budget);
-  const { observed, settlesInMs } = observations.settledFor(budget);
+  const { settled, node, selection } = observations.look(budget);
+  const { observed, settlesInMs } = settled;
+  const { pods, untouchable, rivals } = selection;
   const labels = cluster.namespaceLabels(budget.namespace);
   const outcome = reconcile({
     budget,
     observed,
-    facts: nodeFactsFor(cluster, pods),
+    facts: node,
     pods: pods.map((pod) => withReport(cluster, pod)),
-    untouchable: untouchablePods(cluster, budget),
-    rivals: rivalsOf(cluster, budget),
+    untouchable,
+    rivals,
     isNamespaceEnabled: labels === undefined || labels[enabledLabel] === 'true',
     previous,
     now,

@@ -89,7 +89,7 @@ const sample = (running: Running, key: string): Record<string, never> => {
   const { caches, observations, term } = running;
   const budget = caches.cluster.budget(key)?.parsed.budget;
   if (budget === undefined) observations.forget(key);
-  else observations.settledFor(budget);
+  else observations.look(budget);
   term?.budgetTouched(key);
   return {};
 };

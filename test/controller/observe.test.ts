@@ -2,16 +2,11 @@ import { expect, test } from 'vitest';
 import type { ConnectionNodeStatus } from '../../src/api/connection-node.ts';
 import type { ObservedService } from '../../src/api/demand.ts';
 import type { Cluster, ServiceSlice } from '../../src/controller/cluster.ts';
-import { createObservations, rivalsOf } from '../../src/controller/observations.ts';
-import {
-  matchingPods,
-  nodeFactsFor,
-  observedNow,
-  smallestFacts,
-  untouchablePods,
-} from '../../src/controller/observe.ts';
+import { createObservations } from '../../src/controller/observations.ts';
+import { nodeFactsFor, observedNow, smallestFacts } from '../../src/controller/observe.ts';
 import { projectBudget, projectConnectionNode, projectPod } from '../../src/controller/projections.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
+import { selectionFor } from '../../src/controller/selection.ts';
 import { clusterPod, selecting, stored } from './cluster-objects.ts';
 import { budgetObject, budgetOf, reportOf, roomyNode, situationOf } from './situations.ts';
 
@@ -50,8 +45,8 @@ test('pods match by label, newest first, and those that nobody may touch are lef
   ];
 
   const cluster = clusterOf(selecting({ pods }));
-  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['new', 'old']);
-  expect(untouchablePods(cluster, budget)).toBe(1);
+  expect(selectionFor(cluster, budget).pods.map(({ name }) => name)).toEqual(['new', 'old']);
+  expect(selectionFor(cluster, budget).untouchable).toBe(1);
 });
 
 test('the scale is the pods, and the most of them on one node', () => {
@@ -133,11 +128,11 @@ test('rivals are told from their age, then their name, with the pods that both s
   const budgets = [sameAge, stranger, budget, older].map(stored);
   const pods = [clusterPod('1'), clusterPod('2')];
 
-  expect(rivalsOf(clusterOf(selecting({ budgets, pods })), budget)).toEqual([
+  expect(selectionFor(clusterOf(selecting({ budgets, pods })), budget).rivals).toEqual([
     { name: 'older', wins: true, pods: 2 },
     { name: 'zebra', wins: false, pods: 2 },
   ]);
-  expect(rivalsOf(clusterOf(selecting({ budgets })), budget)).toEqual([]);
+  expect(selectionFor(clusterOf(selecting({ budgets })), budget).rivals).toEqual([]);
 });
 
 test('pods that an older budget wins are not the newer one’s: not in its pods, its scale, nor its facts', () => {
@@ -150,10 +145,10 @@ test('pods that an older budget wins are not the newer one’s: not in its pods,
   });
   const observations = createObservations(cluster, () => 0);
 
-  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['own']);
-  expect(matchingPods(cluster, older).map(({ name }) => name)).toEqual(['both']);
+  expect(selectionFor(cluster, budget).pods.map(({ name }) => name)).toEqual(['own']);
+  expect(selectionFor(cluster, older).pods.map(({ name }) => name)).toEqual(['both']);
   expect(observations.observedFor(budget).scale?.pods).toBe(1);
-  expect(rivalsOf(cluster, budget)).toEqual([{ name: 'older', wins: true, pods: 1 }]);
+  expect(selectionFor(cluster, budget).rivals).toEqual([{ name: 'older', wins: true, pods: 1 }]);
 });
 
 test('what the webhook hears of a scale holds for ten minutes, and a budget of another uid starts anew', () => {
@@ -196,7 +191,7 @@ test('the webhook is told the same for a second, at once what was looked at sinc
   expect(observations.observedFor(budget).scale?.pods).toBe(2);
 
   pods = [clusterPod('1'), clusterPod('2'), clusterPod('3')];
-  const { observed } = observations.settledFor(budget);
+  const { observed } = observations.look(budget).settled;
   expect(observed.scale?.pods).toBe(3);
   expect(observations.observedFor(budget)).toBe(observed);
   nowMs = 5000;
