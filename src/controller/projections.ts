@@ -29,6 +29,9 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
   };
 };
 
+const sharedText = createSharing<string>((text) => text);
+const sharedLabels = createSharing<ClusterPod['labels']>((labels) => JSON.stringify(labels));
+const sharedAddresses = createSharing<readonly string[]>((addresses) => JSON.stringify(addresses));
 const sharedObserved = createSharing<ObservedPod>((observed) =>
   JSON.stringify([observed, [...observed.memoryLimitBytes]]),
 );
@@ -64,20 +67,21 @@ const isLeftAlone = ({ metadata, spec }: Pod): boolean =>
 export const projectPod = (pod: Pod): ClusterPod | undefined => {
   if (hasEnded(pod)) return undefined;
   const { namespace = '', name = '', uid = '', creationTimestamp = '', labels = {} } = pod.metadata ?? {};
+  const nodeName = pod.spec?.nodeName;
   return {
-    namespace,
+    namespace: sharedText(namespace),
     name,
     uid,
-    createdAt: creationTimestamp,
-    startedAt: startedAt(pod),
-    labels,
-    nodeName: pod.spec?.nodeName,
+    createdAt: sharedText(creationTimestamp),
+    startedAt: sharedText(startedAt(pod)),
+    labels: sharedLabels(labels),
+    nodeName: nodeName === undefined ? undefined : sharedText(nodeName),
     isRunning: pod.status?.phase === 'Running',
     isReady: (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
     isLeftAlone: isLeftAlone(pod),
     observed: sharedObserved(observedPodFor(pod, {})),
     ownSysctls: sharedSysctls(ownSysctlsOf(pod)),
-    givenAddresses: givenAddressesOf(pod),
+    givenAddresses: sharedAddresses(givenAddressesOf(pod)),
     attachedAddresses: attachedAddresses(pod.metadata?.annotations?.[networkStatusAnnotation], patchedNetworksOf(pod)),
     carried: carriedPlan(pod),
   };

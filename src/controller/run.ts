@@ -3,6 +3,7 @@ import type { KubeConfig } from '../kube/kube-config.ts';
 import { type ElectionReport, runAsLeader, type Term } from '../kube/lease.ts';
 import type { LeaseTiming } from '../kube/lease-record.ts';
 import type { WatchReport } from '../kube/list-watch.ts';
+import { createTurns } from '../kube/turns.ts';
 import { startWorkQueue } from '../kube/work-queue.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -51,6 +52,8 @@ interface Running {
   readonly metrics: ControllerMetrics;
   readonly caches: Caches;
   readonly observations: Observations;
+  /** What was seen before all was listed is no observation: a part of a Service's endpoints is not fewer endpoints. */
+  isWhole: boolean;
   term: LeadersTerm | undefined;
 }
 
@@ -67,13 +70,16 @@ export const startController = (options: ControllerOptions): Controller => {
   const caches = startCaches({
     client,
     signal,
-    touched: (key) => sampling.add(key, { afterMs: gatherMs }),
+    touched: (key) => {
+      if (running.isWhole) sampling.add(key, { afterMs: gatherMs });
+    },
     nodeReported: (name) => running.term?.nodeReported(name),
     report: (resource, report) => watchReported({ logger, metrics, resource }, report),
   });
   const observations = createObservations(caches.cluster, () => Date.now());
-  const running: Running = { options, metrics, caches, observations, term: undefined };
+  const running: Running = { options, metrics, caches, observations, isWhole: false, term: undefined };
   metrics.retired();
+  void caches.synced.then(() => sampleAll(running));
   return {
     surroundings: observations,
     synced: caches.synced,
@@ -92,6 +98,18 @@ const sample = (running: Running, key: string): Record<string, never> => {
   else observations.look(budget);
   term?.budgetTouched(key);
   return {};
+};
+
+const sampleAll = async (running: Running): Promise<void> => {
+  const { options, caches, observations } = running;
+  running.isWhole = true;
+  const turn = createTurns();
+  for (const key of caches.cluster.budgetKeys()) {
+    if (options.signal.aborted) return;
+    const budget = caches.cluster.budget(key)?.parsed.budget;
+    if (budget !== undefined) observations.observedFor(budget);
+    await turn();
+  }
 };
 
 const standForElection = async (running: Running): Promise<void> => {
