@@ -5,9 +5,7 @@ import { bestNofile, readNofile, setNofile } from '../linux/rlimits.ts';
 import { reaches } from './adjust.ts';
 import { type Finding, nofileFinding } from './finding.ts';
 import type { Host } from './host.ts';
-
-/** How often each process of a container was raised, by "pid:start time". */
-export type Raises = ReadonlyMap<string, number>;
+import type { Raises } from './planned-pods.ts';
 
 /**
  * What lowers its limit again wants less, and is left alone. Not the first time: runc's init, still there in the moment

@@ -8,14 +8,8 @@ import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import { pause } from './pause.ts';
-import type { PlannedPod } from './planned-pods.ts';
-import {
-  type AddressOutcome,
-  furtherAddressesOf,
-  noAddresses,
-  onNodeNetwork,
-  providerFor,
-} from './source-addresses.ts';
+import { type AddressOutcome, noAddresses, type PlannedPod } from './planned-pods.ts';
+import { furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
 
 /** An answer over a veth takes microseconds; a machine with nothing to spare may need some milliseconds to give it. */
 const answerMs = 100;

@@ -1,8 +1,7 @@
-import type { AddressProvider } from '../addresses/provider.ts';
 import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { NodeFacts } from '../linux/node-facts.ts';
 import type { AddressFiles } from './address-file.ts';
-import type { ProviderName } from './source-addresses.ts';
+import type { AddressProviders } from './source-addresses.ts';
 import type { AgentCaps } from './adjust.ts';
 import type { PodSpread } from './pod-spread.ts';
 
@@ -16,7 +15,7 @@ export interface Host {
   readonly facts: () => NodeFacts;
   /** The node's own network namespace. */
   readonly nodeNetnsPath: () => string;
-  readonly addresses: Readonly<Record<ProviderName, AddressProvider>>;
+  readonly addresses: AddressProviders;
   readonly addressFiles: AddressFiles;
   readonly spread: PodSpread;
 }

@@ -10,8 +10,8 @@ import {
 import { putOn } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
-import type { PlannedPod, PlannedPods } from './planned-pods.ts';
-import { type AddressOutcome, furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
+import type { AddressOutcome, PlannedPod, PlannedPods } from './planned-pods.ts';
+import { furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
 
 /**
  * A sandbox that is being made is in nobody's list yet: leases of one that is not known are lost only when they are older.

@@ -1,8 +1,7 @@
+import type { Leases } from '../addresses/provider.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
-import type { Raises } from './container-nofile.ts';
 import type { Finding } from './finding.ts';
-import type { AddressOutcome } from './source-addresses.ts';
 import type { JudgedPlan } from './verify-signature.ts';
 
 /** What was last seen of a container's limits or of a pod's sysctls. */
@@ -14,6 +13,16 @@ export interface Outcome {
 }
 
 export const unchecked: Outcome = { isChecked: false, isLate: false, findings: [] };
+
+/** What a pod has of its further addresses; `leases` undefined: none. */
+export interface AddressOutcome extends Outcome {
+  readonly leases?: Leases;
+}
+
+export const noAddresses: AddressOutcome = { isChecked: false, isLate: false, findings: [] };
+
+/** How often each process of a container was raised, by "pid:start time". */
+export type Raises = ReadonlyMap<string, number>;
 
 export interface PlannedContainer {
   readonly id: string;

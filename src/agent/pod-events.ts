@@ -4,10 +4,17 @@ import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_
 import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
-import { type PlannedContainer, type PlannedPod, type PlannedPods, unchecked, withContainer } from './planned-pods.ts';
+import {
+  noAddresses,
+  type PlannedContainer,
+  type PlannedPod,
+  type PlannedPods,
+  unchecked,
+  withContainer,
+} from './planned-pods.ts';
 import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
-import { noAddresses, sourceAddressesOf } from './source-addresses.ts';
+import { sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
 import type { Judge, JudgedPlan } from './verify-signature.ts';
 

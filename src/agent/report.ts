@@ -41,7 +41,7 @@ export function statusFor(state: AgentState): ConnectionNodeStatus {
   };
 }
 
-const usageFields: ReadonlySet<string> = new Set(['usedPercent', 'connections'] satisfies (keyof PodReport)[]);
+const usageFields: ReadonlySet<string> = new Set(['usedPercent', 'connections', 'flows'] satisfies (keyof PodReport)[]);
 
 /** For comparing: without what changes with every connection. */
 export function textWithoutUsage(status: ConnectionNodeStatus): string {

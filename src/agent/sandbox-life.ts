@@ -3,8 +3,8 @@ import { RefuseCreation } from '../nri/error.ts';
 import { dressPod, undressPod } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
-import type { PlannedPod, PlannedPods } from './planned-pods.ts';
-import { type AddressOutcome, furtherAddressesOf, noAddresses, sourceAddressesOf } from './source-addresses.ts';
+import { type AddressOutcome, noAddresses, type PlannedPod, type PlannedPods } from './planned-pods.ts';
+import { furtherAddressesOf, sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
 
 /** What a pod gets before its first container, and what is taken back when its sandbox ends. */

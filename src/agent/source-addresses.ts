@@ -1,16 +1,9 @@
-import type { AddressProvider, Leases } from '../addresses/provider.ts';
+import type { AddressProvider } from '../addresses/provider.ts';
 import type { PlanSection } from '../api/pod-annotation.ts';
-import type { Host } from './host.ts';
-import type { Outcome, PlannedPod } from './planned-pods.ts';
+import type { PlannedPod } from './planned-pods.ts';
 
 export type ProviderName = Exclude<PlanSection['sourceAddresses']['provider'], 'None'>;
-
-/** What a pod has of its further addresses; `leases` undefined: none. */
-export interface AddressOutcome extends Outcome {
-  readonly leases?: Leases;
-}
-
-export const noAddresses: AddressOutcome = { isChecked: false, isLate: false, findings: [] };
+export type AddressProviders = Readonly<Record<ProviderName, AddressProvider>>;
 
 export const onNodeNetwork = "the pod is on its node's network, to which the agent adds none";
 
@@ -24,7 +17,7 @@ export function furtherAddressesOf({ plan }: Pick<PlannedPod, 'plan'>): number {
 /** For a pod that further addresses are planned for. */
 export function providerFor(
   { plan }: Pick<PlannedPod, 'plan'>,
-  { addresses }: Pick<Host, 'addresses'>,
+  { addresses }: { readonly addresses: AddressProviders },
 ): AddressProvider {
   const name = plan.state === 'Verified' ? plan.section.sourceAddresses.provider : 'None';
   return addresses[name === 'Multus' ? 'Multus' : 'PodNetwork'];

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { NodeFacts } from '../planner/demand.ts';
 import { count, countOrZero, label } from './fields.ts';
+import { mostFlows } from './pod-annotation.ts';
 
 /**
  * The ConnectionNode: what one node's kernel offers and what its planned pods use. Written by the node's agent alone, maybe
@@ -52,6 +53,13 @@ export const plannedFacts = (facts: NodeFacts): NodeFacts => ({
   settableNofile: facts.settableNofile,
 });
 
+const flowReport = z.object({
+  name: z.string().max(63).meta({ description: 'Name of the flow in the budget.' }),
+  connections: countOrZero('Established connections of the flow, told anew when they have changed by 5 %.'),
+  timeWait: countOrZero('Connections of the flow in TIME_WAIT, which still take a port; told anew as connections are.'),
+});
+export type FlowReport = z.output<typeof flowReport>;
+
 const podReport = z.object({
   namespace: label('Namespace of the pod.'),
   name: z.string().min(1).max(253).meta({ description: 'Name of the pod.' }),
@@ -72,6 +80,16 @@ const podReport = z.object({
     .optional()
     .meta({ description: 'Descriptors in use of the fullest process, in percent of its soft limit, in steps of 5.' }),
   connections: countOrZero('TCP sockets in use in the namespace of the pod, in steps of 5 % of the plan.').optional(),
+  flows: z
+    .array(flowReport)
+    .max(mostFlows)
+    .optional()
+    .meta({
+      description:
+        'What the flows of the budget use now. A flow that cannot be told from others is left out; absent: Unknown.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
 });
 export type PodReport = z.output<typeof podReport>;
 

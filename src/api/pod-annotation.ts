@@ -7,6 +7,9 @@ import { createHash } from 'node:crypto';
  */
 export const longestAnnotation = 8192;
 
+/** 16 inbound and 16 outbound ones. */
+export const mostFlows = 32;
+
 /** A write to a file of /proc/sys is at most one page, and one byte ends it (fs/proc/proc_sysctl.c). */
 export const longestSysctl = 4095;
 
@@ -37,7 +40,7 @@ const planSection = z.strictObject({
         targets: z.array(z.string().max(320)).max(16),
       }),
     )
-    .max(32),
+    .max(mostFlows),
 });
 export type PlanSection = z.output<typeof planSection>;
 

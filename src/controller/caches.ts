@@ -29,7 +29,17 @@ export interface Caches {
   readonly synced: Promise<void>;
   /** Kinds that were not listed yet. */
   readonly unsynced: () => readonly string[];
+  readonly contents: () => readonly CacheContents[];
   readonly stopped: Promise<void>;
+}
+
+/** How much of a kind is held, and which objects of which versions (WatchCache.digest). */
+export interface CacheContents {
+  readonly resource: string;
+  readonly objects: number;
+  readonly digest: number;
+  /** Since the last event or bookmark; undefined: not listed yet. */
+  readonly silentMs: number | undefined;
 }
 
 /** Follows every kind that a decision needs, and tells which budgets a change concerns. */
@@ -67,6 +77,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
     synced: Promise.all(each.map(([, cache]) => cache.synced)).then(() => undefined),
     unsynced: () => each.filter(([, cache]) => !cache.hasSynced()).map(([resource]) => resource),
+    contents: () => each.map(([, cache]) => contentsOf(cache)),
     stopped: Promise.all(each.map(([, cache]) => cache.stopped)).then(() => undefined),
   };
 };
@@ -79,6 +90,13 @@ interface Lookups {
   readonly connectionNodes: WatchCache<ConnectionNodeStatus>;
   readonly attachments: WatchCache<Attachment>;
 }
+
+const contentsOf = (cache: WatchCache<unknown>): CacheContents => ({
+  resource: cache.plural,
+  objects: cache.size(),
+  digest: cache.digest(),
+  silentMs: cache.silentMs(),
+});
 
 const selections = ({ budgets, budgetsByLabel, pods }: Indices) => ({
   budgetsIn: budgets.in,

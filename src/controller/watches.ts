@@ -212,5 +212,6 @@ export const watchAttachments = (watching: Watching): WatchCache<Attachment> => 
     },
   );
   void cache.synced.then(answer);
-  return { ...cache, synced: answered.promise, hasSynced: () => isAnswered };
+  // Nobody speaks of a kind that is not there: its silence means nothing.
+  return { ...cache, synced: answered.promise, hasSynced: () => isAnswered, silentMs: () => undefined };
 };

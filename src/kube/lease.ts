@@ -7,6 +7,7 @@ import { createLeaseHolder, type Held, type LeaseHolder } from './lease-holder.t
 import { defaultLeaseTiming, type LeaseTiming } from './lease-record.ts';
 import { startTenure } from './lease-tenure.ts';
 import { leases } from './resources.ts';
+import type { TransportOptions } from './transport.ts';
 
 /** The time during which we lead. */
 export interface Term {
@@ -31,6 +32,8 @@ export interface LeaderElection {
   readonly timing?: LeaseTiming;
   /** What the leader does; it must end soon after `term.signal` fired, and its end ends the election. */
   readonly lead: (term: Term) => Promise<void>;
+  /** Each call to the API server, for metrics. Must not throw. */
+  readonly answered?: TransportOptions['answered'];
   /** Must not throw. */
   readonly report?: (report: ElectionReport) => void;
   readonly signal: AbortSignal;
@@ -49,7 +52,8 @@ interface Candidate {
  */
 export async function runAsLeader(election: LeaderElection): Promise<void> {
   const { namespace, name, identity, timing = defaultLeaseTiming } = election;
-  const client = createKubeClient(election.config, { connections: 1 });
+  const { answered } = election;
+  const client = createKubeClient(election.config, { connections: 1, ...(answered === undefined ? {} : { answered }) });
   const holderName = `${identity}_${randomUUID()}`;
   const target = { resource: leases, namespace, name };
   const holder = createLeaseHolder({ client, target, holder: holderName, timing });

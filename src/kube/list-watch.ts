@@ -36,10 +36,16 @@ export interface ListWatchOptions<Wire extends KubeObject, T> {
 }
 
 export interface WatchCache<T> {
+  /** The resource's name, e.g. "pods". */
+  readonly plural: string;
   readonly get: (key: string) => T | undefined;
   readonly values: () => Iterable<T>;
   readonly keys: () => Iterable<string>;
   readonly size: () => number;
+  /** Which objects of which versions it holds, in 32 bits (objectDigest): equal to the server's when the cache is. */
+  readonly digest: () => number;
+  /** Since the server said anything, a bookmark too; undefined before the first complete list. */
+  readonly silentMs: () => number | undefined;
   readonly hasSynced: () => boolean;
   /** Resolves after the first complete list, or when the watch was stopped before. */
   readonly synced: Promise<void>;
@@ -61,6 +67,7 @@ interface WatchState {
   watchList: boolean;
   failures: number;
   hasSynced: boolean;
+  heardAtMs: number;
 }
 
 /** Keeps a projection of all objects of one kind equal to the API server's until the signal fires. */
@@ -71,6 +78,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
     watchList: options.watchList ?? true,
     failures: 0,
     hasSynced: false,
+    heardAtMs: performance.now(),
   };
   const store = createWatchStore<Wire, T>({
     project: options.project,
@@ -82,6 +90,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
   const listed = (resourceVersion: string): void => {
     store.endRelist();
     state.resumeFrom = resourceVersion;
+    state.heardAtMs = performance.now();
     options.report?.({ type: 'Listed', objects: store.entries.size });
     if (state.hasSynced) return;
     state.hasSynced = true;
@@ -90,10 +99,13 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
   };
   const stopped = keepWatching({ options, store, state, listed }).finally(synced.resolve);
   return {
+    plural: options.resource.plural,
     get: (key) => store.entries.get(key)?.value,
     values: () => valuesOf(store),
     keys: () => store.entries.keys(),
     size: () => store.entries.size,
+    digest: () => store.digest(),
+    silentMs: () => (state.hasSynced ? performance.now() - state.heardAtMs : undefined),
     hasSynced: () => state.hasSynced,
     synced: synced.promise,
     stopped,
@@ -137,6 +149,7 @@ async function attempt<Wire extends KubeObject, T>({ options, store, state, list
     listed(resourceVersion);
   }
   await watchOnce(scope, state.resumeFrom, (event) => {
+    state.heardAtMs = performance.now();
     if (event.type === 'Changed') store.change(event.object);
     if (event.type === 'Deleted') store.remove(event.object);
     if (state.resumeFrom !== undefined) state.resumeFrom = event.resourceVersion;

@@ -1,3 +1,4 @@
+import { objectDigest } from './object-digest.ts';
 import { type KubeObject, keyOf } from './resources.ts';
 
 export interface WatchHandlers<T> {
@@ -19,6 +20,8 @@ export interface StoreOptions<Wire extends KubeObject, T> {
 /** The projections of all objects seen, and the rules by which a stream of objects becomes calls of handlers. */
 export interface WatchStore<Wire extends KubeObject, T> {
   readonly entries: ReadonlyMap<string, { readonly value: T }>;
+  /** XOR of objectDigest over all entries. */
+  readonly digest: () => number;
   readonly change: (object: Wire) => void;
   readonly remove: (object: Wire) => void;
   readonly beginRelist: () => void;
@@ -52,9 +55,14 @@ class ProjectionStore<Wire extends KubeObject, T> implements WatchStore<Wire, T>
   readonly entries = new Map<string, Entry<T>>();
   readonly #options: StoreOptions<Wire, T>;
   #seen: Set<string> | undefined;
+  #digest = 0;
 
   constructor(options: StoreOptions<Wire, T>) {
     this.#options = options;
+  }
+
+  digest(): number {
+    return this.#digest;
   }
 
   change(object: Wire): void {
@@ -91,16 +99,23 @@ class ProjectionStore<Wire extends KubeObject, T> implements WatchStore<Wire, T>
   }
 
   #put(key: string, entry: Entry<T>): void {
-    const previous = this.entries.get(key)?.value;
+    const previous = this.entries.get(key);
+    if (previous !== undefined) this.#toggle(previous);
+    this.#toggle(entry);
     this.entries.set(key, entry);
-    this.#call(key, () => this.#options.handlers.upserted?.(key, entry.value, previous));
+    this.#call(key, () => this.#options.handlers.upserted?.(key, entry.value, previous?.value));
   }
 
   #drop(key: string): void {
     const entry = this.entries.get(key);
     if (entry === undefined) return;
+    this.#toggle(entry);
     this.entries.delete(key);
     this.#call(key, () => this.#options.handlers.deleted?.(key, entry.value));
+  }
+
+  #toggle({ uid, resourceVersion }: Entry<T>): void {
+    this.#digest = (this.#digest ^ objectDigest(uid, resourceVersion)) >>> 0;
   }
 
   #project(key: string, object: Wire): { readonly value: T | undefined } | 'Failed' {

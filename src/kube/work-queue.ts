@@ -32,6 +32,10 @@ export interface WorkQueue {
   readonly forget: (key: string) => void;
   /** Keys that are due and wait for a worker. */
   readonly waiting: () => number;
+  /** How long the first of them waits. */
+  readonly oldestMs: () => number;
+  /** Keys whose work failed last, and is tried again. */
+  readonly failing: () => number;
   /** Resolves after the signal fired, when the last work under way has ended. */
   readonly drained: Promise<void>;
 }
@@ -53,17 +57,20 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
     add: (key, when) => queue.add(key, when?.afterMs ?? 0),
     forget: (key) => queue.forget(key),
     waiting: () => queue.due.size,
+    oldestMs: () => queue.oldestMs(),
+    failing: () => queue.failures.size,
     drained: queue.drained.promise,
   };
 }
 
 class Queue {
   /** In the order of arrival. */
-  readonly due = new Set<string>();
+  /** Since when each key is due, the first to be worked on first. */
+  readonly due = new Map<string, number>();
+  readonly failures = new Map<string, number>();
   readonly running = new Set<string>();
   readonly drained = Promise.withResolvers<void>();
   readonly #delayed = new Map<string, Delayed>();
-  readonly #failures = new Map<string, number>();
   readonly #turn = createTurns();
   readonly #options: WorkQueueOptions;
 
@@ -78,12 +85,17 @@ class Queue {
       return;
     }
     this.#cancelDelay(key);
-    this.due.add(key);
+    if (!this.due.has(key)) this.due.set(key, performance.now());
     this.#dispatch();
   }
 
+  oldestMs(): number {
+    const [since] = this.due.values();
+    return since === undefined ? 0 : performance.now() - since;
+  }
+
   forget(key: string): void {
-    this.#failures.delete(key);
+    this.failures.delete(key);
     this.#cancelDelay(key);
     this.due.delete(key);
   }
@@ -109,7 +121,7 @@ class Queue {
 
   /** A key that is due while it is worked on waits for its own end, and blocks no other. */
   #dispatch(): void {
-    for (const key of this.due) {
+    for (const key of this.due.keys()) {
       if (this.running.size >= this.#options.workers) return;
       if (this.running.has(key)) continue;
       this.due.delete(key);
@@ -122,7 +134,7 @@ class Queue {
     const { work, signal } = this.#options;
     try {
       const { againAfterMs } = await work(key, signal);
-      this.#failures.delete(key);
+      this.failures.delete(key);
       if (againAfterMs !== undefined) this.add(key, againAfterMs);
     } catch (error) {
       this.#retry(key, error);
@@ -136,8 +148,8 @@ class Queue {
 
   #retry(key: string, error: unknown): void {
     if (this.#options.signal.aborted) return;
-    const failures = (this.#failures.get(key) ?? 0) + 1;
-    this.#failures.set(key, failures);
+    const failures = (this.failures.get(key) ?? 0) + 1;
+    this.failures.set(key, failures);
     const limits = this.#options.backoff ?? { baseMs: 500, maximumMs: 300_000 };
     const retryInMs = backoffMs(limits, failures, isKubeError(error) ? error.retryAfterMs : undefined);
     this.add(key, retryInMs);

@@ -1,4 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { faultOfName, type MetricKind } from './metric-names.ts';
+import { tableText, type TableRow } from './metric-tables.ts';
 
 /** Every value a label can take; what is not listed is counted as "Other", so that a series' number is bounded. */
 export type LabelValues<Label extends string> = Readonly<Record<Label, readonly string[]>>;
@@ -15,6 +17,23 @@ export interface HistogramDefinition<Label extends string> extends MetricDefinit
   readonly buckets: readonly number[];
 }
 
+/** A gauge with one series for each row; whoever gives the rows bounds them. */
+export interface TableDefinition {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Asked for at each scrape. */
+  readonly rows: () => Iterable<TableRow>;
+}
+
+/** What a metric is, for the documentation. */
+export interface DescribedMetric {
+  readonly name: string;
+  readonly kind: MetricKind;
+  readonly help: string;
+  readonly labels: readonly { readonly name: string; readonly values: readonly string[] }[];
+}
+
 type Labels<Label extends string> = Readonly<Record<Label, string>>;
 
 export interface Metrics {
@@ -24,41 +43,78 @@ export interface Metrics {
   readonly gauge: <Label extends string>(
     metric: MetricDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
+  /** A gauge that is read when it is asked for. */
+  readonly observedGauge: <Label extends string>(
+    metric: MetricDefinition<Label>,
+    read: () => readonly { readonly labels: Labels<Label>; readonly value: number }[],
+  ) => void;
   readonly histogram: <Label extends string>(
     metric: HistogramDefinition<Label>,
   ) => (labels: Labels<Label>, value: number) => void;
+  readonly table: (metric: TableDefinition) => void;
+  /** All of ours, in the order in which they were made. */
+  readonly described: () => readonly DescribedMetric[];
   readonly contentType: string;
   /** The Prometheus text format. */
   readonly text: () => Promise<string>;
 }
 
-const namePattern = /^connectionbudget_[a-z0-9]+(_[a-z0-9]+)*$/u;
+interface Book {
+  readonly registry: Registry;
+  readonly described: DescribedMetric[];
+  readonly tables: TableDefinition[];
+}
 
 /** A registry of its own, with Node's process metrics. Throws on a name outside the scheme or used twice. */
 export function createMetrics(): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  const book: Book = { registry: new Registry(), described: [], tables: [] };
+  collectDefaultMetrics({ register: book.registry });
   return {
     counter: (metric) => {
-      const counter = new Counter(configurationFor(metric, registry));
+      const counter = new Counter(configurationFor(book, metric, 'counter'));
       return (labels, by = 1) => counter.inc(boundedLabels(metric.labels, labels), by);
     },
     gauge: (metric) => {
-      const gauge = new Gauge(configurationFor(metric, registry));
+      const gauge = new Gauge(configurationFor(book, metric, 'gauge'));
       return (labels, value) => gauge.set(boundedLabels(metric.labels, labels), value);
     },
+    observedGauge: (metric, read) => {
+      const collect = function (this: Gauge): void {
+        for (const { labels, value } of read()) this.set(boundedLabels(metric.labels, labels), value);
+      };
+      book.registry.registerMetric(new Gauge({ ...configurationFor(book, metric, 'gauge'), registers: [], collect }));
+    },
     histogram: (metric) => {
-      const histogram = new Histogram({ ...configurationFor(metric, registry), buckets: [...metric.buckets] });
+      const configuration = configurationFor(book, metric, 'histogram');
+      const histogram = new Histogram({ ...configuration, buckets: [...metric.buckets] });
       return (labels, value) => histogram.observe(boundedLabels(metric.labels, labels), value);
     },
-    contentType: registry.contentType,
-    text: () => registry.metrics(),
+    table: (metric) => {
+      const values: readonly string[] = [];
+      enter(book, { ...metric, kind: 'gauge', labels: metric.labels.map((name) => ({ name, values })) });
+      book.tables.push(metric);
+    },
+    described: () => book.described,
+    contentType: book.registry.contentType,
+    text: async () => {
+      const fixed = await book.registry.metrics();
+      return [fixed, ...book.tables.map((table) => tableText(table, table.rows()))].join('\n');
+    },
   };
 }
 
-function configurationFor<Label extends string>({ name, help, labels }: MetricDefinition<Label>, registry: Registry) {
-  if (!namePattern.test(name)) throw new Error(`the metric name ${name} is not connectionbudget_NOUN_UNIT`);
-  return { name, help, labelNames: Object.keys(labels), registers: [registry] };
+function configurationFor<Label extends string>(book: Book, metric: MetricDefinition<Label>, kind: MetricKind) {
+  const { name, help } = metric;
+  const labels = Object.entries<readonly string[]>(metric.labels).map(([label, values]) => ({ name: label, values }));
+  enter(book, { name, help, kind, labels });
+  return { name, help, labelNames: labels.map((label) => label.name), registers: [book.registry] };
+}
+
+function enter({ described }: Book, { name, kind, help, labels }: DescribedMetric): void {
+  const fault = faultOfName(name, kind);
+  if (fault !== undefined) throw new Error(`the metric name ${name} ${fault}`);
+  if (described.some((other) => other.name === name)) throw new Error(`the metric name ${name} is taken`);
+  described.push({ name, kind, help, labels });
 }
 
 function boundedLabels<Label extends string>(allowed: LabelValues<Label>, labels: Labels<Label>): Labels<string> {

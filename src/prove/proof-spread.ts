@@ -5,15 +5,10 @@ import type { SpreadPod } from '../linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader } from '../linux/spread/spreader.ts';
 import type { Demand } from '../planner/demand.ts';
 import type { Plan } from '../planner/plan.ts';
-import type { ProofState } from './proof-state.ts';
+import type { ProofState, Spreading } from './proof-state.ts';
 import { ProveError } from './prove-error.ts';
 import { podSourceIps } from './topology.ts';
 import { ipText } from './topology-text.ts';
-
-/** What an unmodified program of the planned pod gets from us. */
-export interface Spreading {
-  readonly chooses: SpreadPod['chooses'];
-}
 
 /** undefined: the plan asks for nothing of this kind. */
 export const spreadingFor = ({ outbound, extraAddresses }: Demand, plan: Plan): Spreading | undefined => {

@@ -1,8 +1,8 @@
+import type { SpreadPod } from '../linux/spread/pod-entry.ts';
 import type { Demand, InboundFlow, NodeFacts, OutboundFlow, PortRange, Translator } from '../planner/demand.ts';
 import { sidecarDescriptorsPerConnection } from '../planner/descriptors.ts';
 import { defaultNofile, defaultPortRange, defaultSomaxconn } from '../planner/kernel.ts';
 import { plan, type Plan } from '../planner/plan.ts';
-import type { Spreading } from './proof-spread.ts';
 
 /** What is proven: the pod as Kubernetes makes it by default, or as the plan makes it. */
 export type Phase = 'before' | 'after';
@@ -10,6 +10,11 @@ export type Phase = 'before' | 'after';
 export interface PodSysctl {
   readonly name: string;
   readonly value: string;
+}
+
+/** What an unmodified program of the planned pod gets from us. */
+export interface Spreading {
+  readonly chooses: SpreadPod['chooses'];
 }
 
 /** A pod to make and to fill: its demand as it is opened, the planner's answer to it, and the sysctls of its namespace. */

@@ -1,4 +1,16 @@
-import type { Router } from './topology.ts';
+import type { Translator } from '../planner/demand.ts';
+
+/** A translator of a flow as a router on the way. Addresses are those of the flow's peers. */
+export interface Router {
+  readonly translator: Translator;
+  readonly portsPerAddress: number;
+  readonly direction: 'Inbound' | 'Outbound';
+  /** Inbound: the port of the pod; outbound: the addresses of the far end. */
+  readonly podPort: number;
+  readonly peers: readonly [first: number, last: number];
+  /** Targets of the flow: an address of the router is used for as many connections in a row. */
+  readonly targets: number;
+}
 
 /**
  * Addresses of the chain: link i (from 0) between namespace i on its left and i + 1 on its right is 10.i.0.0/16, the left

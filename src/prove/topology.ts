@@ -1,7 +1,7 @@
 import type { Demand, InboundFlow, OutboundFlow, Translator } from '../planner/demand.ts';
 import { addressSpan, type FarEndMaximum, farEndOf, farEndRules } from './far-end.ts';
 import type { Endpoint, Listener, OpenPlan } from './holder-protocol.ts';
-import { ipText, linkBatches, routerRules, translatedAddressBatch } from './topology-text.ts';
+import { ipText, linkBatches, type Router, routerRules, translatedAddressBatch } from './topology-text.ts';
 import { openingSidecar, type PodSysctl, type ProofState } from './proof-state.ts';
 
 export type NamespaceName = 'pod' | 'peer' | `router-${number}`;
@@ -45,18 +45,6 @@ export interface Topology {
   /** Of the peer; those of the pod are by container. */
   readonly peerListeners: readonly Listener[];
   readonly podListeners: readonly (readonly Listener[])[];
-}
-
-/** A translator of a flow as a router on the way. Addresses are those of the flow's peers. */
-export interface Router {
-  readonly translator: Translator;
-  readonly portsPerAddress: number;
-  readonly direction: 'Inbound' | 'Outbound';
-  /** Inbound: the port of the pod; outbound: the addresses of the far end. */
-  readonly podPort: number;
-  readonly peers: readonly [first: number, last: number];
-  /** Targets of the flow: an address of the router is used for as many connections in a row. */
-  readonly targets: number;
 }
 
 // RFC 6598, free inside namespaces of our own: four million addresses of peers, all local to theirs by one route.

@@ -40,7 +40,7 @@ export const createWebhookMetrics = (metrics: Metrics): WebhookMetrics => {
     labels: {},
   });
   const expiry = metrics.gauge({
-    name: 'connectionbudget_webhook_certificate_expiry_seconds',
+    name: 'connectionbudget_webhook_certificate_expiry_timestamp_seconds',
     help: 'When the certificate that is served expires, in seconds since 1970.',
     labels: {},
   });

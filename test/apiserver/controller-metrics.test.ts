@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
+import { objectDigest } from '../../src/kube/object-digest.ts';
+import { namespaces } from '../../src/kube/resources.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { until } from '../kube/until.ts';
 import {
@@ -36,12 +38,33 @@ test('a budget whose status cannot be written is counted too', async () => {
   const failures = async (): Promise<boolean> => /reconcile_failures_total\{.*\} [^0]/.test(await metrics.text());
   await until(failures, true);
   const counted = async (): Promise<number> =>
-    [...(await metrics.text()).matchAll(/^connectionbudget_budgets_count\{.*\} (\d+)$/gm)]
+    [...(await metrics.text()).matchAll(/^connectionbudget_budgets\{.*\} (\d+)$/gm)]
       .map(([, count]) => Number(count))
       .reduce((sum, count) => sum + count, 0);
 
   await until(counted, (await setting.client.list(budgets, {}, call)).items.length);
   expect((await statusOf(setting, 'refused'))?.conditions).toEqual([]);
+});
+
+test('what a replica holds can be compared with the server', async () => {
+  const metrics = createMetrics();
+  runController(setting, { metrics });
+  await createNamespace(setting, 'compared');
+  const held = async (): Promise<readonly string[]> =>
+    (await metrics.text()).split('\n').filter((line) => /^connectionbudget_watch_cache_.*"namespaces"/.test(line));
+  const listed = async (): Promise<readonly string[]> => {
+    const { items } = await setting.client.list(namespaces, {}, call);
+    const digest = items.reduce(
+      (sum, { metadata }) => (sum ^ objectDigest(metadata?.uid ?? '', metadata?.resourceVersion ?? '')) >>> 0,
+      0,
+    );
+    const series = '{resource="namespaces"}';
+    return [
+      `connectionbudget_watch_cache_objects${series} ${items.length}`,
+      `connectionbudget_watch_cache_digest${series} ${digest}`,
+    ];
+  };
+  await until(held, await listed());
 });
 
 const admission = { group: 'admissionregistration.k8s.io', version: 'v1', namespaced: false } as const;

@@ -95,7 +95,7 @@ test('a pod is outdated, current, verified, each told once', async () => {
   expect(await statusOf(setting, 'pods')).toMatchObject({
     plan: { hash },
     pods: { matched: 1, applied: 1, verified: 1 },
-    peakConnections: 700,
+    usage: { peakConnections: 700, peakTime: expect.stringMatching(/Z$/) },
   });
   await createRunningPod(setting, { metadata: { namespace: 'pods', name: 'gateway-2', labels: gateway } });
   await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready False NotApplied');

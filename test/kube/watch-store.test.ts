@@ -134,3 +134,50 @@ test('nobody is called after the stop, not even for what a relist would delete',
   });
   expect(calls).toEqual([]);
 });
+
+const digestOf = (versions: readonly Version[]): number => {
+  const { store } = recordingStore();
+  for (const version of versions) store.change(object(version));
+  return store.digest();
+};
+
+test.each<{ readonly name: string; readonly steps: (store: ReturnType<typeof recordingStore>['store']) => void }>([
+  { name: 'another order', steps: (store) => ['b', 'a'].map((name) => store.change(object({ name, version: '1' }))) },
+  {
+    name: 'older versions, another uid and an object that is gone',
+    steps: (store) => {
+      store.change(object({ name: 'a', uid: 'before', version: '1' }));
+      store.change(object({ name: 'b', version: '0' }));
+      store.change(object({ name: 'c', version: '1' }));
+      store.remove(object({ name: 'c', version: '2' }));
+      for (const name of ['a', 'b']) store.change(object({ name, version: '1' }));
+    },
+  },
+  {
+    name: 'a list without what was there',
+    steps: (store) => {
+      store.change(object({ name: 'c', version: '1' }));
+      store.beginRelist();
+      for (const name of ['a', 'b']) store.change(object({ name, version: '1' }));
+      store.endRelist();
+    },
+  },
+])('the digest tells what is there, not how it came: $name', ({ steps }) => {
+  const { store } = recordingStore();
+  steps(store);
+  const there = ['a', 'b'].map((name) => ({ name, version: '1' }));
+  expect(store.digest()).toBe(digestOf(there));
+});
+
+const pair: readonly Version[] = [
+  { name: 'a', uid: 'a', version: '1' },
+  { name: 'b', uid: 'b', version: '1' },
+];
+
+test.each<{ readonly name: string; readonly second: readonly Version[] }>([
+  { name: 'one object less', second: [] },
+  { name: 'a newer version', second: [{ name: 'b', uid: 'b', version: '2' }] },
+  { name: 'another uid', second: [{ name: 'b', uid: 'c', version: '1' }] },
+])('the digest differs with $name', ({ second }) => {
+  expect(digestOf([...pair.slice(0, 1), ...second])).not.toBe(digestOf(pair));
+});

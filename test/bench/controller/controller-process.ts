@@ -57,7 +57,7 @@ async function look(): Promise<void> {
     counted(text, result),
   );
   const ready = ['True', 'False', 'Unknown'].map((state) =>
-    numberOf(text, `connectionbudget_budgets_count\\{ready="${state}"\\}`),
+    numberOf(text, `connectionbudget_budgets\\{ready="${state}"\\}`),
   );
   const isComplete = ready.reduce((sum, count) => sum + count, 0) === Number(expected);
   if (written + unchanged + failed !== reconciled) {
