@@ -1,8 +1,8 @@
-import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import { enabledLabel } from '../api/names.ts';
 import type { Cluster, StoredBudget } from './cluster.ts';
 import { type Observations, withReport } from './observations.ts';
 import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 export interface Surveyed {
   readonly cluster: Cluster;
@@ -13,7 +13,7 @@ export interface Surveyed {
 export const decide = (
   { cluster, observations }: Surveyed,
   { parsed, generation }: StoredBudget,
-  { previous, now }: { readonly previous: ConnectionBudgetStatus | undefined; readonly now: Date },
+  { previous, now }: { readonly previous: PreviousStatus | undefined; readonly now: Date },
 ): Outcome => {
   const { budget, violations } = parsed;
   if (budget === undefined) return reconcileInvalid({ generation, violations, previous, now });

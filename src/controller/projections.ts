@@ -12,12 +12,14 @@ import { appliedOf, decodeAnnotation, sectionHash } from '../api/pod-annotation.
 import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
 import type { CustomObject } from './resources.ts';
 import { createSharing } from './sharing.ts';
+import { storedStatusOf } from './stored-status.ts';
 import type { CarriedPlan, ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
 
 /** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
 
 export const projectBudget = (object: CustomObject): StoredBudget => {
   const { namespace = '', name = '', uid = '', generation = 0, resourceVersion = '' } = object.metadata ?? {};
+  const status = connectionBudgetStatus.safeParse(object.status).data;
   return {
     namespace,
     name,
@@ -25,7 +27,7 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
     generation,
     resourceVersion,
     parsed: parseConnectionBudget(object),
-    status: connectionBudgetStatus.safeParse(object.status).data,
+    status: status === undefined ? undefined : storedStatusOf(status),
   };
 };
 

@@ -1,5 +1,6 @@
-import type { BudgetUsage, ConnectionBudgetStatus } from '../api/budget-status.ts';
+import type { BudgetUsage } from '../api/budget-status.ts';
 import type { PodState } from './planned.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 /** What the agents saw of a budget's running pods last; undefined: nobody has counted yet. */
 export interface UsageNow {
@@ -47,7 +48,7 @@ export interface PeakUsage {
 
 interface Timing {
   readonly generation: number;
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 

@@ -2,7 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Event, events } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
-import { call, conditionOf, createBudget, createNamespace, useControllerSetting } from './controller-setting.ts';
+import {
+  call,
+  conditionOf,
+  createBudget,
+  createNamespace,
+  tooMany,
+  useControllerSetting,
+} from './controller-setting.ts';
 import { isLeading, type OperatorProcess, startOperator } from './operator-process.ts';
 
 const setting = useControllerSetting();
@@ -24,8 +31,8 @@ test('of two operators one writes, and the other takes over when that is killed'
   await until(() => isLeading(first), true);
   const second = await startReady('second');
   await createNamespace(setting, 'before');
-  await createBudget(setting, 'before');
-  await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready True Ready');
+  await createBudget(setting, 'before', { spec: tooMany });
+  await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready False NotFeasible');
 
   expect(await isLeading(second)).toBe(false);
   await until(() => writersIn('before'), ['first']);
@@ -33,8 +40,8 @@ test('of two operators one writes, and the other takes over when that is killed'
   first.child.kill('SIGKILL');
   const killedMs = performance.now();
   await createNamespace(setting, 'after');
-  await createBudget(setting, 'after');
-  await until(() => conditionOf(setting, 'Ready', ['after']), 'Ready True Ready', 30_000);
+  await createBudget(setting, 'after', { spec: tooMany });
+  await until(() => conditionOf(setting, 'Ready', ['after']), 'Ready False NotFeasible', 30_000);
 
   // The Lease of the killed one lasts 15 s; others look every 2 s.
   expect(performance.now() - killedMs).toBeGreaterThan(10_000);
@@ -48,7 +55,7 @@ test('an operator that is told to stop gives the Lease back, and nothing is writ
   await until(() => isLeading(first), true, 30_000);
   const second = await startReady('staying');
   await createNamespace(setting, 'handover');
-  await createBudget(setting, 'handover');
+  await createBudget(setting, 'handover', { spec: tooMany });
   await until(() => writersIn('handover'), ['leaving']);
 
   first.child.kill('SIGTERM');

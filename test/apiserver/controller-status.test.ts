@@ -19,6 +19,7 @@ import {
   reportNode,
   runController,
   statusOf,
+  tooMany,
   useControllerSetting,
   withLooseCrd,
 } from './controller-setting.ts';
@@ -106,7 +107,6 @@ test('a pod is outdated, current, verified, each told once', async () => {
   await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready True Ready');
   await delay(300);
   expect(await eventsIn(setting, 'pods')).toEqual([
-    'Normal AssumptionsUnverified gateway',
     'Normal PlanFits gateway',
     'Normal AllPodsCurrent gateway',
     'Normal AllPodsVerified gateway',
@@ -163,9 +163,9 @@ test('a name that is as long as names may be gets its status and Events', async 
   const name = `${'a'.repeat(199)}.${'b'.repeat(53)}`;
   await createNamespace(setting, 'long');
 
-  await createBudget(setting, 'long', { name });
+  await createBudget(setting, 'long', { name, spec: tooMany });
 
-  await until(() => eventsIn(setting, 'long'), [`Normal AssumptionsUnverified ${name}`]);
+  await until(() => eventsIn(setting, 'long'), [`Warning LimitBinds ${name}`]);
 });
 
 test('a Service and its endpoints are found when they come', async () => {

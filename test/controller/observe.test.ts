@@ -7,8 +7,9 @@ import { nodeFactsFor, observedNow, smallestFacts } from '../../src/controller/o
 import { projectBudget, projectConnectionNode, projectPod } from '../../src/controller/projections.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { selectionFor } from '../../src/controller/selection.ts';
+import { storedStatusOf } from '../../src/controller/stored-status.ts';
 import { clusterPod, selecting, stored } from './cluster-objects.ts';
-import { budgetObject, budgetOf, reportOf, roomyNode, situationOf } from './situations.ts';
+import { budgetObject, budgetOf, reportOf, roomyNode, situationOf, withPods } from './situations.ts';
 
 const clusterOf = (change: Partial<Cluster> = {}): Cluster => ({
   budget: () => undefined,
@@ -207,7 +208,22 @@ test('what another version wrote is read, without the fields that only it knows'
   const { status } = reconcile(situationOf());
 
   expect(projectConnectionNode({ status: { ...node, ...later } })).toEqual({ facts, agent, pods: [report] });
-  expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(status);
+  expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(storedStatusOf(status));
+});
+
+test('of a stored status a decision reads the same as of the whole one, and an equal one has an equal digest', () => {
+  const { status } = reconcile(withPods(situationOf(), {}));
+  const { message = '', ...others } = status;
+  const inAnotherOrder = { message, ...others };
+  const [first, ...rest] = status.conditions;
+  const stored = storedStatusOf(status);
+
+  expect(reconcile(withPods(situationOf({ previous: stored }), {}))).toEqual(
+    reconcile(withPods(situationOf({ previous: status }), {})),
+  );
+  expect(storedStatusOf(inAnotherOrder)).toEqual(stored);
+  expect(storedStatusOf({ ...status, message: `${message} ` }).digest).not.toBe(stored.digest);
+  expect(storedStatusOf({ ...status, conditions: [...rest, first!] }).digest).not.toBe(stored.digest);
 });
 
 test('a pod has run since its first container started, and since it was created where none has', () => {
