@@ -2,6 +2,8 @@ import { KubeError } from './kube-error.ts';
 
 const newline = 0x0a;
 
+const utf8 = (line: Buffer): string => line.toString('utf8');
+
 export interface LineDecoder {
   /** The lines that end in this chunk, without their newline; throws KubeError Malformed above the limit. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
@@ -11,9 +13,9 @@ export interface LineDecoder {
 
 /**
  * Bytes to lines. Splitting happens before decoding, so a character that is cut between two chunks stays whole; the
- * limit is held before a line is put together.
+ * limit is held before a line is put together. `textOf` may leave out of a line what nobody reads.
  */
-export function createLineDecoder(maximumBytes: number): LineDecoder {
+export function createLineDecoder(maximumBytes: number, textOf = utf8): LineDecoder {
   let parts: Buffer[] = [];
   let pending = 0;
   const keep = (part: Buffer): void => {
@@ -28,7 +30,7 @@ export function createLineDecoder(maximumBytes: number): LineDecoder {
     const line = first !== undefined && rest.length === 0 ? first : Buffer.concat(parts);
     parts = [];
     pending = 0;
-    return line.toString('utf8');
+    return textOf(line);
   };
   return {
     pendingBytes: () => pending,

@@ -1,7 +1,8 @@
 import { KubeError } from './kube-error.ts';
+import { textWithoutManagedFields } from './managed-fields.ts';
 
 export interface ListDecoder {
-  /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
+  /** The texts of the objects that end in this chunk, without who owns which field; throws KubeError Malformed where one is above the limit. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
   /** The text of the list without its objects, when all chunks were pushed. */
   readonly rest: () => string;
@@ -89,7 +90,7 @@ class Decoder implements ListDecoder {
     const bytes = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#object);
     this.#object = [];
     this.#objectBytes = 0;
-    return bytes.toString('utf8');
+    return textWithoutManagedFields(bytes);
   }
 
   #keepObject(part: Buffer): void {

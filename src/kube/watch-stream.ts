@@ -6,6 +6,7 @@ import { createLineDecoder } from './line-decoder.ts';
 import { createListDecoder } from './list-decoder.ts';
 import { acceptFor, listRequest, pageOf } from './requests.ts';
 import { collectionPath, type KubeObject, type Resource } from './resources.ts';
+import { textWithoutManagedFields } from './managed-fields.ts';
 import { createTurns } from './turns.ts';
 import { parseWatchEvent, type WatchEvent } from './watch-event.ts';
 import { type HttpRequest, parseBody } from './wire.ts';
@@ -70,7 +71,7 @@ export async function watchOnce<T extends KubeObject>(
   const { signal, stallTimeoutMs } = scope;
   const startedAtMs = performance.now();
   const turn = createTurns();
-  const decoder = createLineDecoder(maximumObjectBytes);
+  const decoder = createLineDecoder(maximumObjectBytes, textWithoutManagedFields);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
   for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
     for (const line of decoder.push(chunk)) {
