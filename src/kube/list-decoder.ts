@@ -1,8 +1,7 @@
 import { KubeError } from './kube-error.ts';
-import { textWithoutManagedFields } from './managed-fields.ts';
 
 export interface ListDecoder {
-  /** The texts of the objects that end in this chunk, without who owns which field; throws KubeError Malformed where one is above the limit. */
+  /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
   /** The text of the list without its objects, when all chunks were pushed. */
   readonly rest: () => string;
@@ -17,14 +16,19 @@ const [openObject, closeObject, openArray, closeArray] = [code('{'), code('}'), 
  * Bytes of `{"metadata": {…}, "items": [{…}, {…}]}` to its objects, so that no page is ever parsed at once. All that is
  * looked at is where strings, objects and arrays begin and end, in ASCII, which no byte of another UTF-8 character is.
  *
+ * `textOf` may leave out of an object what nobody reads.
+ *
  *     depth      0 { 1 "items": [ 2 { 3 … } 2 , { 3 … } 2 ] 1 } 0
  */
-export function createListDecoder(maximumBytes: number): ListDecoder {
-  return new Decoder(maximumBytes);
+export function createListDecoder(maximumBytes: number, textOf = utf8): ListDecoder {
+  return new Decoder(maximumBytes, textOf);
 }
+
+const utf8 = (object: Buffer): string => object.toString('utf8');
 
 class Decoder implements ListDecoder {
   readonly #maximumBytes: number;
+  readonly #textOf: (object: Buffer) => string;
   /** Bytes as characters: a chunk may end inside a UTF-8 character. */
   #around = '';
   #object: Buffer[] = [];
@@ -36,8 +40,9 @@ class Decoder implements ListDecoder {
   /** Where in the chunk begins what was neither kept nor dropped yet. */
   #start = 0;
 
-  constructor(maximumBytes: number) {
+  constructor(maximumBytes: number, textOf: (object: Buffer) => string) {
     this.#maximumBytes = maximumBytes;
+    this.#textOf = textOf;
   }
 
   *push(chunk: Buffer): Generator<string, void> {
@@ -90,7 +95,7 @@ class Decoder implements ListDecoder {
     const bytes = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#object);
     this.#object = [];
     this.#objectBytes = 0;
-    return textWithoutManagedFields(bytes);
+    return this.#textOf(bytes);
   }
 
   #keepObject(part: Buffer): void {

@@ -48,7 +48,7 @@ export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add:
 }
 
 async function readPage(body: AsyncIterable<Buffer>, add: (object: unknown) => void): Promise<Page<unknown>> {
-  const decoder = createListDecoder(maximumObjectBytes);
+  const decoder = createListDecoder(maximumObjectBytes, textWithoutManagedFields);
   const turn = createTurns();
   for await (const chunk of body) {
     for (const text of decoder.push(chunk)) add(parseBody(text));
