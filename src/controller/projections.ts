@@ -17,7 +17,8 @@ import type { CarriedPlan, ClusterPod, NamespaceLabels, ServiceSlice, StoredBudg
 
 /** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
 
-export const projectBudget = (object: CustomObject): StoredBudget => {
+/** A spec is parsed once: most changes of a budget are its status, written by us. */
+export const projectBudget = (object: CustomObject, previous?: StoredBudget): StoredBudget => {
   const { namespace = '', name = '', uid = '', generation = 0, resourceVersion = '' } = object.metadata ?? {};
   const status = connectionBudgetStatus.safeParse(object.status).data;
   return {
@@ -26,7 +27,7 @@ export const projectBudget = (object: CustomObject): StoredBudget => {
     uid,
     generation,
     resourceVersion,
-    parsed: parseConnectionBudget(object),
+    parsed: previous?.generation === generation ? previous.parsed : parseConnectionBudget(object),
     status: status === undefined ? undefined : storedStatusOf(status),
   };
 };

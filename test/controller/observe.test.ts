@@ -211,6 +211,17 @@ test('what another version wrote is read, without the fields that only it knows'
   expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(storedStatusOf(status));
 });
 
+test('a spec is parsed anew with its generation alone', () => {
+  const object = (generation: number, connections: number) => ({
+    ...budgetObject({ inbound: [{ name: 'mqtt', port: 1883, connections }] }),
+    metadata: { namespace: 'messaging', name: 'gateway', uid: 'u', generation },
+  });
+  const first = projectBudget(object(1, 1000));
+
+  expect(projectBudget(object(1, 1000), first).parsed).toBe(first.parsed);
+  expect(projectBudget(object(2, 2000), first).parsed.budget?.spec.inbound[0]?.connections).toBe(2000);
+});
+
 test('of a stored status a decision reads the same as of the whole one, and an equal one has an equal digest', () => {
   const { status } = reconcile(withPods(situationOf(), {}));
   const { message = '', ...others } = status;
