@@ -68,8 +68,11 @@ async function requestsOf(server: CrowdedServer, action: () => Promise<unknown>)
   return tally((await server.requests()).slice(before));
 }
 
-const costOf = ({ cpuSeconds, peakMiB, longestStallMs }: Line): string =>
-  `${cpuSeconds.toFixed(1)} s of CPU time, peak ${peakMiB.toFixed(0)} MiB, longest stall ${longestStallMs.toFixed(0)} ms`;
+const stallOf = ({ longestStallMs, longestStallCpuMs }: Line): string =>
+  `longest stall ${longestStallMs.toFixed(0)} ms (${longestStallCpuMs.toFixed(0)} ms of it its own)`;
+
+const costOf = (line: Line): string =>
+  `${line.cpuSeconds.toFixed(1)} s of CPU time, peak ${line.peakMiB.toFixed(0)} MiB, ${stallOf(line)}`;
 
 async function start({ server, bundle, crowd }: Bench, what: string): Promise<Running> {
   const running = startController(bundle, server.kubeconfig, crowd.apps);
@@ -90,8 +93,7 @@ async function start({ server, bundle, crowd }: Bench, what: string): Promise<Ru
 async function change({ server }: Bench, running: Running, { what, act }: Change): Promise<void> {
   const requests = await requestsOf(server, async () => {
     await act();
-    const { longestStallMs } = await running.next('Rest');
-    console.log(`${what}: longest stall ${longestStallMs.toFixed(0)} ms`);
+    console.log(`${what}: ${stallOf(await running.next('Rest'))}`);
   });
   console.log(`  requests, the change among them: ${requests}`);
 }

@@ -11,7 +11,7 @@ import { readKubeConfig } from '../../../src/kube/kube-config.ts';
 import { createLogger } from '../../../src/observability/logger.ts';
 import { createMetrics, type Metrics } from '../../../src/observability/metrics.ts';
 
-/** What is printed; seconds count from the start of the process, the stall from the line before. */
+/** What is printed; seconds count from the start of the process, the stalls from the line before. */
 export interface Line {
   readonly state: 'Synced' | 'Rest';
   /** When the caches were whole; when the last reconciliation ended. */
@@ -22,6 +22,8 @@ export interface Line {
   readonly failed: number;
   readonly peakMiB: number;
   readonly longestStallMs: number;
+  /** The same in CPU time of its own: what it would be if nobody else were on the core. */
+  readonly longestStallCpuMs: number;
 }
 
 const restMs = 2_000;
@@ -30,6 +32,14 @@ const lookMs = 50;
 const [kubeconfig = '', expected = ''] = process.argv.slice(2);
 const delay = monitorEventLoopDelay({ resolution: 2 });
 delay.enable();
+let ownAtUs = process.threadCpuUsage().user;
+let longestOwnUs = 0;
+setInterval(() => {
+  const nowUs = process.threadCpuUsage().user;
+  longestOwnUs = Math.max(longestOwnUs, nowUs - ownAtUs);
+  ownAtUs = nowUs;
+}, 2);
+
 const results: Record<string, number> = {};
 let changedAtMs = performance.now();
 let isReported = false;
@@ -76,9 +86,11 @@ function print(state: Line['state'], atMs: number): void {
     failed,
     peakMiB: process.resourceUsage().maxRSS / 1024,
     longestStallMs: delay.max / 1e6,
+    longestStallCpuMs: longestOwnUs / 1000,
   };
   process.stdout.write(`${JSON.stringify(line)}\n`);
   delay.reset();
+  longestOwnUs = 0;
 }
 
 function look(): void {
