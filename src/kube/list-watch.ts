@@ -61,6 +61,9 @@ const resumable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'TooManyReques
 /** How a server says that it does not know WatchList; a very old one ignores it and never ends the initial events. */
 const refusals: ReadonlySet<KubeErrorKind> = new Set(['Invalid', 'BadRequest', 'Timeout']);
 
+/** A server whose own cache lags etcd by more than 3 s answers 504; it knows WatchList all the same (storage/errors.go). */
+const isBehind = ({ causes }: KubeError): boolean => causes.some(({ reason }) => reason === 'ResourceVersionTooLarge');
+
 interface WatchState {
   /** Undefined: the next attempt lists everything. */
   resumeFrom: string | undefined;
@@ -164,7 +167,8 @@ function retryAfter<Wire extends KubeObject, T>(
   error: KubeError,
   lifeMs: number,
 ): number {
-  if (state.resumeFrom === undefined && state.watchList && refusals.has(error.kind)) {
+  const isRefused = refusals.has(error.kind) && !isBehind(error);
+  if (state.resumeFrom === undefined && state.watchList && isRefused) {
     state.watchList = false;
   } else if (!resumable.has(error.kind)) {
     state.resumeFrom = undefined;

@@ -168,6 +168,17 @@ test('a server that refuses WatchList is listed in pages', async () => {
   expect(setting.proxy.requests.slice(before).filter((line) => line.includes('limit=500'))).toHaveLength(1);
 });
 
+test('a server whose cache is behind is asked for WatchList again', async () => {
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  const late = JSON.stringify({ kind: 'Status', code: 504, reason: 'Timeout', details: { causes } });
+  setting.proxy.answerNext(/sendInitialEvents/, { status: 504, body: late });
+  const before = setting.proxy.requests.length;
+  const { cache, kinds } = follow();
+  await cache.synced;
+  expect(kinds()).toEqual(['Timeout']);
+  expect(setting.proxy.requests.slice(before).filter((line) => line.includes('limit=500'))).toEqual([]);
+});
+
 test('deleted and created again under the same name while nobody looked is a delete and an add', async () => {
   await create('a', '1');
   const { cache, calls } = follow();

@@ -54,9 +54,15 @@ export async function startCrowdedServer(crowd: Crowd, directory?: string): Prom
   await writeFile(join(dir, 'policy.json'), JSON.stringify(policy));
   await rm(audit, { force: true });
   const extraArguments = [`--audit-policy-file=${join(dir, 'policy.json')}`, `--audit-log-path=${audit}`];
-  const server = await startApiServer({ dir, extraArguments, onProgress: console.error });
+  const start = () => startApiServer({ dir, extraArguments, onProgress: console.error });
+  let server = await start();
   const size = ['pods', 'namespaces', 'apps'].map((name) => `-${name}=${crowd[name as keyof Crowd]}`);
-  if (!isFilled) await run(program, [`-kubeconfig=${server.kubeconfig}`, `-etcd=${server.etcdUrl}`, ...size]);
+  if (!isFilled) {
+    await run(program, [`-kubeconfig=${server.kubeconfig}`, `-etcd=${server.etcdUrl}`, ...size]);
+    // What went past the server into etcd reaches its cache much later, and it says of itself that it is behind.
+    await server.stop();
+    server = await start();
+  }
   await writeFile(mark, JSON.stringify(crowd));
   await pin(dir);
   return {
