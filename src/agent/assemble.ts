@@ -7,9 +7,8 @@ import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { runProgram } from '../linux/programs.ts';
 import { listFolder, readSmallFile } from '../linux/small-files.ts';
 import type { Logger } from '../observability/logger.ts';
-import type { Metrics } from '../observability/metrics.ts';
 import { AddressFiles } from './address-file.ts';
-import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
+import type { AgentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { Host } from './host.ts';
 import { KeyDirectory } from './key-directory.ts';
@@ -36,6 +35,8 @@ export interface Agent {
   readonly publisher: Publisher;
   /** Settles when the pods that were there have been looked at. */
   readonly firstSight: PromiseWithResolvers<void>;
+  /** When the pods were last looked at, whether that succeeded or not (performance.now). */
+  readonly lastLook: { atMs: number };
   readonly onError: (error: unknown) => void;
 }
 
@@ -43,7 +44,7 @@ export interface Machinery {
   readonly procRoot: string;
   readonly worker: NamespaceWorker;
   readonly writer: ConnectionNodeWriter;
-  readonly metrics: Metrics;
+  readonly metrics: AgentMetrics;
 }
 
 /** Of the node, through the mounts of the agent's container. */
@@ -61,16 +62,15 @@ function addressProviders({ podNetwork }: AgentOptions, worker: NamespaceWorker)
 }
 
 /** Nothing runs yet. */
-export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
+export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics }: Machinery): Agent {
   const { logger, caps, nodeName } = options;
-  const metrics = agentMetrics(registry);
   const onError = (error: unknown): void => {
     metrics.countError(error);
     logger.warn({ error }, 'something on this node could not be done');
   };
   const notify = (): void => publisher.notify();
   const node = new NodeView(notify);
-  const pods = new PlannedPods(notify);
+  const pods = new PlannedPods(notify, metrics.countLate);
   const onKeys = (): void => {
     verifier.judgeAgain(keys.judge);
     notify();
@@ -92,14 +92,16 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     read: () => readStatus({ options, node, pods, keys, lateBefore }),
     write: (status, signal) => writer.write(nodeName, status, { signal }),
     onWrite: (error) => {
-      metrics.countWrite(error !== undefined);
+      metrics.countWrite(error);
       if (error !== undefined) logger.warn({ error }, 'the ConnectionNode was not written');
     },
     timing: options.timing.publish,
   });
   const verifier = new Verifier(pods, host, onError);
   const firstSight = Promise.withResolvers<void>();
-  return { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, firstSight, onError };
+  const lastLook = { atMs: performance.now() };
+  const parts = { host, node, keys, pods, lateBefore, verifier, publisher };
+  return { options, logger, metrics, ...parts, firstSight, lastLook, onError };
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

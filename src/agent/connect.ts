@@ -2,6 +2,7 @@ import { type PluginState, runPlugin } from '../nri/plugin.ts';
 import type { Agent } from './assemble.ts';
 import { readFacts } from './look-after.ts';
 import { podEvents } from './pod-events.ts';
+import { timedHandlers } from './timed-handlers.ts';
 
 /** Answers the container runtime until the signal aborts. */
 export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
@@ -24,8 +25,9 @@ export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
     seeState(agent, state);
     if (state.state === 'registered') inBackground((until) => readFacts(agent, until));
   };
+  const timed = timedHandlers(handlers, agent.metrics.sawEvent);
   return runPlugin(
-    { socketPath: options.nriSocketPath, name: 'connection-budget', index: '50', handlers, onState, onError },
+    { socketPath: options.nriSocketPath, name: 'connection-budget', index: '50', handlers: timed, onState, onError },
     signal,
   );
 }
@@ -33,7 +35,10 @@ export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
 function seeState({ node, logger, metrics }: Agent, state: PluginState): void {
   const wasConnected = node.runtime !== '';
   node.seePlugin(state);
-  if (state.state === 'registered') logger.info({ runtime: node.runtime }, 'registered with the container runtime');
+  if (state.state === 'registered') {
+    metrics.countRegistration();
+    logger.info({ runtime: node.runtime }, 'registered with the container runtime');
+  }
   if (state.state !== 'lost') return;
   metrics.countError(state.reason);
   if (wasConnected) logger.warn({ error: state.reason }, 'the container runtime is lost');

@@ -5,7 +5,7 @@ import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, onError } = agent;
+  const { options, verifier, keys, pods, lastLook, onError } = agent;
   while (await pause(jittered(options.timing.verifyEveryMs), signal)) {
     try {
       keys.reread();
@@ -14,6 +14,7 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
+    lastLook.atMs = performance.now();
   }
 }
 

@@ -65,6 +65,22 @@ export interface PlannedPod {
   readonly usage: Usage;
 }
 
+export const lateParts = ['Limits', 'Sysctls', 'Addresses', 'Spread'] as const;
+export type LatePart = (typeof lateParts)[number];
+
+function isLate(pod: PlannedPod | undefined, part: LatePart): boolean {
+  switch (part) {
+    case 'Limits':
+      return pod?.containers.values().some(({ nofile }) => nofile.isLate) ?? false;
+    case 'Sysctls':
+      return pod?.sysctls.isLate ?? false;
+    case 'Addresses':
+      return pod?.addresses.isLate ?? false;
+    case 'Spread':
+      return pod?.spread.isLate ?? false;
+  }
+}
+
 interface Refused {
   readonly pod: PlannedPod;
   readonly atMs: number;
@@ -78,9 +94,12 @@ export class PlannedPods {
   readonly #pods = new Map<string, PlannedPod>();
   readonly #refused = new Map<string, Refused>();
   readonly #onChange: () => void;
+  readonly #onLate: (part: LatePart) => void;
 
-  constructor(onChange: () => void) {
+  /** `onLate`: something of a pod had to be set after the pod had started. */
+  constructor(onChange: () => void, onLate: (part: LatePart) => void = () => undefined) {
     this.#onChange = onChange;
+    this.#onLate = onLate;
   }
 
   get(sandboxId: string): PlannedPod | undefined {
@@ -97,6 +116,8 @@ export class PlannedPods {
   }
 
   put(pod: PlannedPod): void {
+    const before = this.#pods.get(pod.sandboxId);
+    for (const part of lateParts) if (isLate(pod, part) && !isLate(before, part)) this.#onLate(part);
     this.#pods.set(pod.sandboxId, pod);
     this.#onChange();
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { condition } from './conditions.ts';
 import { countOrZero, label } from './fields.ts';
+import { mostFlows } from './pod-annotation.ts';
 
 /**
  * What the controller writes into a budget's status; the plan in short, the whole of it is in `plan -o json`. What another
@@ -71,6 +72,11 @@ const resolvedDestination = z.object({
   targets: countOrZero('Distinct destinations (address and port) that were resolved.'),
 });
 
+const flowUsage = z.object({
+  name: label('Flow of the budget.'),
+  peakConnections: countOrZero('Most established connections of the flow that were seen in one pod.'),
+});
+
 /** Values in use change with every connection: only the peaks are kept here, and what is used now is a metric. */
 const usage = z.object({
   peakConnections: countOrZero(
@@ -80,6 +86,15 @@ const usage = z.object({
     description:
       'Most descriptors that were seen in one process since then, in percent of its soft limit, in steps of 5.',
   }),
+  flows: z
+    .array(flowUsage)
+    .max(mostFlows)
+    .optional()
+    .meta({
+      description: 'The same for each flow; absent where no agent can tell flows apart.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
   peakTime: z.string().meta({ description: 'When one of them rose last, RFC 3339.', format: 'date-time' }),
 });
 export type BudgetUsage = z.output<typeof usage>;

@@ -47,12 +47,16 @@ export const figuresOf = (
 const usedShare = ({ planned, fullestPod, descriptorsRatio = 0 }: BudgetFigures): number =>
   Math.max(descriptorsRatio, planned === undefined || planned === 0 ? 0 : (fullestPod ?? 0) / planned);
 
-/** First what is not Ready, then what has the least left, then by name so that the choice is the same each time. */
-const byNeed = (a: BudgetFigures, b: BudgetFigures): number =>
-  Number(b.ready === 'False') - Number(a.ready === 'False') || usedShare(b) - usedShare(a) || (a.labels < b.labels ? -1 : 1);
+/** What is not Ready comes first, then what has the least left: 2.95 before 2.1 before 0.95. */
+const needOf = (figures: BudgetFigures): number => (figures.ready === 'False' ? 2 : 0) + usedShare(figures);
 
-export const mostNeedy = (all: readonly BudgetFigures[], most: number): readonly BudgetFigures[] =>
-  all.length <= most ? all : all.toSorted(byNeed).slice(0, most);
+/** The keys of the `most` that need it most; of equal ones those that were seen first. */
+export const mostNeedy = (all: ReadonlyMap<string, BudgetFigures>, most: number): readonly string[] => {
+  const least = Float64Array.from(all.values(), needOf).sort().at(-most) ?? -Infinity;
+  const keysWhere = (is: (need: number) => boolean): readonly string[] =>
+    [...all].flatMap(([key, figures]) => (is(needOf(figures)) ? [key] : []));
+  return [...keysWhere((need) => need > least), ...keysWhere((need) => need === least)].slice(0, most);
+};
 
 const headroomOf = ({ planned, fullestPod }: BudgetFigures): number | undefined =>
   planned === undefined || fullestPod === undefined ? undefined : planned - fullestPod;
@@ -83,7 +87,7 @@ const series: readonly Series[] = [
 
 /** How many budgets have series of their own: nine each, so that one scrape has 9,000 lines at most. */
 const mostListed = 1000;
-/** Beyond that the choice is made anew this often at most: sorting 10,000 takes some 10 ms. */
+/** Beyond that the choice stands for a while, so that series do not come and go with every scrape. */
 const choiceLastsMs = 60_000;
 /** Agents tell the share in steps of 5 %. */
 const fullRatio = 0.9;
@@ -109,7 +113,12 @@ export const createBudgetMetrics = (metrics: Metrics, most = mostListed): Budget
     name: 'connectionbudget_budget_binding_limit_info',
     help: 'The limit that binds; no series where the plan fits.',
     labels: ['namespace', 'budget', 'stage', 'limit'],
-    rows: () => rowsOf(listed(), ({ bindingLabels }) => bindingLabels, () => 1),
+    rows: () =>
+      rowsOf(
+        listed(),
+        ({ bindingLabels }) => bindingLabels,
+        () => 1,
+      ),
   });
   countAll(metrics, all, most);
   return {
@@ -126,8 +135,7 @@ const listing = (all: ReadonlyMap<string, BudgetFigures>, most: number): (() => 
   return () => {
     if (all.size <= most) return all.values();
     if (performance.now() - chosenAtMs > choiceLastsMs) {
-      const needy = new Set(mostNeedy([...all.values()], most));
-      chosen = [...all].flatMap(([key, figures]) => (needy.has(figures) ? [key] : []));
+      chosen = mostNeedy(all, most);
       chosenAtMs = performance.now();
     }
     return chosen.flatMap((key) => all.get(key) ?? []);

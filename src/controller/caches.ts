@@ -27,19 +27,18 @@ export interface Caches {
   readonly cluster: Cluster;
   /** Resolves when every kind was listed once, or the signal fired. */
   readonly synced: Promise<void>;
-  /** Kinds that were not listed yet. */
-  readonly unsynced: () => readonly string[];
   readonly contents: () => readonly CacheContents[];
   readonly stopped: Promise<void>;
 }
 
-/** How much of a kind is held, and which objects of which versions (WatchCache.digest). */
+/** How much of a kind is held, whether that is all, and which objects of which versions (WatchCache.digest). */
 export interface CacheContents {
   readonly resource: string;
   readonly objects: number;
   readonly digest: number;
   /** Since the last event or bookmark; undefined: not listed yet. */
   readonly silentMs: number | undefined;
+  readonly hasSynced: boolean;
 }
 
 /** Follows every kind that a decision needs, and tells which budgets a change concerns. */
@@ -72,13 +71,12 @@ export const startCaches = (options: CachesOptions): Caches => {
     connectionNodes: watchConnectionNodes(watching),
     attachments: watchAttachments(watching),
   };
-  const each: readonly (readonly [string, WatchCache<unknown>])[] = Object.entries({ ...lookups, pods, slices });
+  const each: readonly WatchCache<unknown>[] = [...Object.values(lookups), pods, slices];
   return {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
-    synced: Promise.all(each.map(([, cache]) => cache.synced)).then(() => undefined),
-    unsynced: () => each.filter(([, cache]) => !cache.hasSynced()).map(([resource]) => resource),
-    contents: () => each.map(([, cache]) => contentsOf(cache)),
-    stopped: Promise.all(each.map(([, cache]) => cache.stopped)).then(() => undefined),
+    synced: Promise.all(each.map(({ synced }) => synced)).then(() => undefined),
+    contents: () => each.map(contentsOf),
+    stopped: Promise.all(each.map(({ stopped }) => stopped)).then(() => undefined),
   };
 };
 
@@ -96,6 +94,7 @@ const contentsOf = (cache: WatchCache<unknown>): CacheContents => ({
   objects: cache.size(),
   digest: cache.digest(),
   silentMs: cache.silentMs(),
+  hasSynced: cache.hasSynced(),
 });
 
 const selections = ({ budgets, budgetsByLabel, pods }: Indices) => ({

@@ -77,6 +77,9 @@ const destinationsOf = ({ demand }: Planned, { observed, budget }: Situation): C
       : [];
   });
 
+const flowNamesOf = ({ spec }: Situation['budget']): ReadonlySet<string> =>
+  new Set([...spec.inbound, ...spec.outbound].map(({ name }) => name));
+
 const needsAgent = ({ section: { containers, sysctls, sourceAddresses } }: Planned): boolean =>
   containers.length > 0 ||
   Object.keys(sysctls).length > 0 ||
@@ -109,7 +112,7 @@ export const reconcile = (situation: Situation): Outcome => {
   };
   const { previous, now, budget } = situation;
   const timing = { generation: budget.generation, previous, now };
-  const usageNow = usageNowOf(states);
+  const usageNow = usageNowOf(states, flowNamesOf(budget));
   const { usage, againAfterMs } = peakUsageFor(usageNow, timing);
   const outcome = concluded(verdicts, timing, {
     plan: summaryOf(planned),

@@ -37,8 +37,7 @@ export interface Controller {
   readonly surroundings: Surroundings;
   /** Resolves when the answers are whole, or the watching ended before. */
   readonly synced: Promise<void>;
-  /** Kinds that were not listed yet. */
-  readonly unsynced: () => readonly string[];
+  readonly watches: Caches['contents'];
   readonly isLeading: () => boolean;
   /** Resolves when the Lease was given back; rejects when leading failed of itself. */
   readonly retired: Promise<void>;
@@ -89,7 +88,7 @@ export const startController = (options: ControllerOptions): Controller => {
   return {
     surroundings: observations,
     synced: caches.synced,
-    unsynced: caches.unsynced,
+    watches: caches.contents,
     isLeading: () => running.term !== undefined,
     retired: standForElection(running),
     stopped: Promise.all([caches.stopped, sampling.drained]).then(() => undefined),
@@ -106,6 +105,7 @@ const sample = (running: Running, key: string): Record<string, never> => {
   return {};
 };
 
+/** Once, when all is listed, so that each replica remembers from then on. */
 const sampleAll = async (running: Running): Promise<void> => {
   const { options, caches, observations } = running;
   running.isWhole = true;
@@ -113,7 +113,11 @@ const sampleAll = async (running: Running): Promise<void> => {
   for (const key of caches.cluster.budgetKeys()) {
     if (options.signal.aborted) return;
     const budget = caches.cluster.budget(key)?.parsed.budget;
-    if (budget !== undefined) observations.observedFor(budget);
+    try {
+      if (budget !== undefined) observations.observedFor(budget);
+    } catch (error) {
+      options.logger.error({ key, error }, 'a budget could not be observed');
+    }
     await turn();
   }
 };

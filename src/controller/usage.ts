@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { BudgetUsage } from '../api/budget-status.ts';
+import type { FlowReport } from '../api/connection-node.ts';
 import type { PodState } from './planned.ts';
 import type { PreviousStatus } from './stored-status.ts';
 
@@ -9,31 +11,52 @@ export interface UsageNow {
   readonly allPods: number | undefined;
   /** Of the fullest process of any pod, in percent of its soft limit. */
   readonly descriptorsPercent: number | undefined;
+  /** Of each flow by name, what the pod with the most of it has; a flow that nobody could count is not there. */
+  readonly flows: ReadonlyMap<string, number>;
 }
 
 const largest = (values: readonly number[]): number | undefined =>
   values.length === 0 ? undefined : Math.max(...values);
 
-export const usageNowOf = (states: readonly Pick<PodState, 'report'>[]): UsageNow => {
+/** Of the flows only those of the spec: a pod that is older than it tells of others. */
+export const usageNowOf = (
+  states: readonly Pick<PodState, 'report'>[],
+  flowNames: ReadonlySet<string> = new Set(),
+): UsageNow => {
   const connections = states.flatMap(({ report }) => report?.connections ?? []);
   return {
     fullestPod: largest(connections),
     allPods: connections.length === 0 ? undefined : connections.reduce((sum, count) => sum + count, 0),
     descriptorsPercent: largest(states.flatMap(({ report }) => report?.usedPercent ?? [])),
+    flows: fullestFlows(states.flatMap(({ report }) => report?.flows?.filter(({ name }) => flowNames.has(name)) ?? [])),
   };
 };
 
-type Peaks = Pick<BudgetUsage, 'peakConnections' | 'peakDescriptorsPercent'>;
+const fullestFlows = (flows: readonly FlowReport[]): ReadonlyMap<string, number> => {
+  const fullest = new Map<string, number>();
+  for (const { name, connections } of flows) fullest.set(name, Math.max(fullest.get(name) ?? 0, connections));
+  return fullest;
+};
+
+type Peaks = Omit<BudgetUsage, 'peakTime'>;
 
 const higher = (before: number | undefined, now: number | undefined): number | undefined =>
   largest([before, now].filter((value) => value !== undefined));
 
-const peaksFor = (before: Peaks | undefined, { fullestPod, descriptorsPercent }: UsageNow): Peaks => {
+const flowPeaks = (before: Peaks['flows'] = [], now: UsageNow['flows']): Pick<Peaks, 'flows'> => {
+  const peaks = new Map(before.map(({ name, peakConnections }) => [name, peakConnections]));
+  for (const [name, connections] of now) peaks.set(name, Math.max(peaks.get(name) ?? 0, connections));
+  const flows = [...peaks].map(([name, peakConnections]) => ({ name, peakConnections }));
+  return flows.length === 0 ? {} : { flows: flows.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+};
+
+const peaksFor = (before: Peaks | undefined, { fullestPod, descriptorsPercent, flows }: UsageNow): Peaks => {
   const peakConnections = higher(before?.peakConnections, fullestPod);
   const peakDescriptorsPercent = higher(before?.peakDescriptorsPercent, descriptorsPercent);
   return {
     ...(peakConnections === undefined ? {} : { peakConnections }),
     ...(peakDescriptorsPercent === undefined ? {} : { peakDescriptorsPercent }),
+    ...flowPeaks(before?.flows, flows),
   };
 };
 
@@ -56,11 +79,9 @@ interface Timing {
 export const peakUsageFor = (usageNow: UsageNow, { generation, previous, now }: Timing): PeakUsage => {
   const before = previous?.observedGeneration === generation ? previous.usage : undefined;
   const peaks = peaksFor(before, usageNow);
-  const hasRisen =
-    peaks.peakConnections !== before?.peakConnections ||
-    peaks.peakDescriptorsPercent !== before?.peakDescriptorsPercent;
-  if (!hasRisen) return before === undefined ? {} : { usage: before };
-  const waitMs = before === undefined ? 0 : Date.parse(before.peakTime) + writtenEveryMs - now.getTime();
+  const { peakTime, ...peaksBefore } = before ?? { peakTime: '' };
+  if (isDeepStrictEqual(peaks, peaksBefore)) return before === undefined ? {} : { usage: before };
+  const waitMs = before === undefined ? 0 : Date.parse(peakTime) + writtenEveryMs - now.getTime();
   if (before !== undefined && waitMs > 0) return { usage: before, againAfterMs: waitMs };
   return { usage: { ...peaks, peakTime: `${now.toISOString().slice(0, 19)}Z` } };
 };

@@ -94,11 +94,7 @@ export function createTransport(source: CredentialSource, options: TransportOpti
   };
 }
 
-async function counted<T>(
-  { answered }: TransportOptions,
-  method: Answered['method'],
-  answer: Promise<T>,
-): Promise<T> {
+async function counted<T>({ answered }: TransportOptions, method: Answered['method'], answer: Promise<T>): Promise<T> {
   const startedMs = performance.now();
   const tell = (outcome: Answered['outcome']): void =>
     answered?.({ method, outcome, seconds: (performance.now() - startedMs) / 1000 });

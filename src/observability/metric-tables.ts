@@ -1,4 +1,4 @@
-/** One series: its labels as `labelText` wrote them, and its value. */
+/** One series: its labels as `labelText` wrote them ("" for none), and its value. */
 export type TableRow = readonly [labels: string, value: number];
 
 /** `{namespace="messaging",budget="gateway"}`. Written once for a series, not at each scrape. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { faultOfName, type MetricKind } from './metric-names.ts';
 import { tableText, type TableRow } from './metric-tables.ts';
@@ -17,7 +18,7 @@ export interface HistogramDefinition<Label extends string> extends MetricDefinit
   readonly buckets: readonly number[];
 }
 
-/** A gauge with one series for each row; whoever gives the rows bounds them. */
+/** A gauge with one series for each row, none at all where there is no row; whoever gives the rows bounds them. */
 export interface TableDefinition {
   readonly name: string;
   readonly help: string;
@@ -96,11 +97,18 @@ export function createMetrics(): Metrics {
     },
     described: () => book.described,
     contentType: book.registry.contentType,
-    text: async () => {
-      const fixed = await book.registry.metrics();
-      return [fixed, ...book.tables.map((table) => tableText(table, table.rows()))].join('\n');
-    },
+    text: () => textOf(book),
   };
+}
+
+/** A table may have a thousand rows: others have a turn between two of them. */
+async function textOf({ registry, tables }: Book): Promise<string> {
+  const texts = [await registry.metrics()];
+  for (const table of tables) {
+    await setImmediate();
+    texts.push(tableText(table, table.rows()));
+  }
+  return texts.join('\n');
 }
 
 function configurationFor<Label extends string>(book: Book, metric: MetricDefinition<Label>, kind: MetricKind) {

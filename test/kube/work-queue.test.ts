@@ -35,6 +35,34 @@ test('a key that waits is not added twice', async () => {
   expect(started).toEqual(['a', 'b']);
 });
 
+test('the first that waits says for how long, however often it is added', async () => {
+  const { queue, finish } = gatedQueue({ workers: 1 });
+  for (const key of ['a', 'b']) queue.add(key);
+  await pause(50);
+  for (const key of ['b', 'c']) queue.add(key);
+  expect(queue.oldestMs()).toBeGreaterThanOrEqual(45);
+  finish('a');
+  await until(() => queue.waiting(), 1);
+  expect(queue.oldestMs()).toBeLessThan(45);
+  finish('b');
+  await until(() => queue.oldestMs(), 0);
+});
+
+test('a key whose work failed is counted until it succeeds', async () => {
+  let fails = true;
+  const { queue } = gatedQueue({
+    backoff: { baseMs: 20, maximumMs: 20 },
+    work: async () => {
+      if (fails) throw new Error('no');
+      return {};
+    },
+  });
+  queue.add('a');
+  await until(() => queue.failing(), 1);
+  fails = false;
+  await until(() => queue.failing(), 0);
+});
+
 test('a key added while it is worked on is worked on once more, by no second worker at the same time', async () => {
   const { queue, started, finish } = gatedQueue();
   queue.add('a');
