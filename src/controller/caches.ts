@@ -51,6 +51,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsByNode: createGrouped(),
     slices: createGrouped(),
   };
+  let isWhole = false;
   const leastFacts = rememberedFacts(() => nodesWithAgent(lookups));
   const affected = affectedBudgets({
     cluster: { ...selections(indices), budgetKeys: () => lookups.budgets.keys() },
@@ -58,7 +59,9 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsOn: indices.podsByNode.in,
     budgetsOfService: indices.budgetsByService.in,
     leastFactsChanged: leastFacts.changed,
-    touched: options.touched,
+    touched: (key) => {
+      if (isWhole) options.touched(key);
+    },
   });
   const watching = { options, indices, affected };
   const pods = watchPods(watching);
@@ -74,7 +77,9 @@ export const startCaches = (options: CachesOptions): Caches => {
   const each: readonly WatchCache<unknown>[] = [...Object.values(lookups), pods, slices];
   return {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
-    synced: Promise.all(each.map(({ synced }) => synced)).then(() => undefined),
+    synced: Promise.all(each.map(({ synced }) => synced)).then(() => {
+      isWhole = true;
+    }),
     contents: () => each.map(contentsOf),
     stopped: Promise.all(each.map(({ stopped }) => stopped)).then(() => undefined),
   };

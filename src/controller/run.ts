@@ -55,8 +55,6 @@ interface Running {
   readonly metrics: ControllerMetrics;
   readonly caches: Caches;
   readonly observations: Observations;
-  /** What was seen before all was listed is no observation: a part of a Service's endpoints is not fewer endpoints. */
-  isWhole: boolean;
   term: LeadersTerm | undefined;
 }
 
@@ -74,15 +72,13 @@ export const startController = (options: ControllerOptions): Controller => {
   const caches = startCaches({
     client,
     signal,
-    touched: (key) => {
-      if (running.isWhole) sampling.add(key, { afterMs: gatherMs });
-    },
+    touched: (key) => sampling.add(key, { afterMs: gatherMs }),
     nodeReported: (name) => running.term?.nodeReported(name),
     report: (resource, report) => watchReported({ logger, metrics: watching, resource }, report),
   });
   observeCaches(options.metrics, caches.contents);
   const observations = createObservations(caches.cluster, () => Date.now());
-  const running: Running = { options, metrics, caches, observations, isWhole: false, term: undefined };
+  const running: Running = { options, metrics, caches, observations, term: undefined };
   metrics.retired();
   void caches.synced.then(() => sampleAll(running));
   return {
@@ -108,7 +104,6 @@ const sample = (running: Running, key: string): Record<string, never> => {
 /** Once, when all is listed, so that each replica remembers from then on. */
 const sampleAll = async (running: Running): Promise<void> => {
   const { options, caches, observations } = running;
-  running.isWhole = true;
   const turn = createTurns();
   for (const key of caches.cluster.budgetKeys()) {
     if (options.signal.aborted) return;
