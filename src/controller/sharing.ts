@@ -13,7 +13,9 @@ export const createSharing = <T>(textOf: (value: T) => string): Share<T> => {
   let old = new Map<string, T>();
   return (value) => {
     const text = textOf(value);
-    const shared = young.get(text) ?? old.get(text) ?? value;
+    const lately = young.get(text);
+    if (lately !== undefined) return lately;
+    const shared = old.get(text) ?? value;
     if (young.size >= generationSize) [young, old] = [new Map(), young];
     young.set(text, shared);
     return shared;
