@@ -211,15 +211,16 @@ test('what another version wrote is read, without the fields that only it knows'
   expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(storedStatusOf(status));
 });
 
-test('a spec is parsed anew with its generation alone', () => {
-  const object = (generation: number, connections: number) => ({
-    ...budgetObject({ inbound: [{ name: 'mqtt', port: 1883, connections }] }),
-    metadata: { namespace: 'messaging', name: 'gateway', uid: 'u', generation },
-  });
-  const first = projectBudget(object(1, 1000));
+const generationOf = (generation: number, connections: number) => ({
+  ...budgetObject({ inbound: [{ name: 'mqtt', port: 1883, connections }] }),
+  metadata: { namespace: 'messaging', name: 'gateway', uid: 'u', generation },
+});
 
-  expect(projectBudget(object(1, 1000), first).parsed).toBe(first.parsed);
-  expect(projectBudget(object(2, 2000), first).parsed.budget?.spec.inbound[0]?.connections).toBe(2000);
+test('a spec is parsed anew with its generation alone', () => {
+  const first = projectBudget(generationOf(1, 1000));
+
+  expect(projectBudget(generationOf(1, 1000), first).parsed).toBe(first.parsed);
+  expect(projectBudget(generationOf(2, 2000), first).parsed.budget?.spec.inbound[0]?.connections).toBe(2000);
 });
 
 test('of a stored status a decision reads the same as of the whole one, and an equal one has an equal digest', () => {
@@ -227,14 +228,14 @@ test('of a stored status a decision reads the same as of the whole one, and an e
   const { message = '', ...others } = status;
   const inAnotherOrder = { message, ...others };
   const [first, ...rest] = status.conditions;
-  const stored = storedStatusOf(status);
+  const kept = storedStatusOf(status);
 
-  expect(reconcile(withPods(situationOf({ previous: stored }), {}))).toEqual(
+  expect(reconcile(withPods(situationOf({ previous: kept }), {}))).toEqual(
     reconcile(withPods(situationOf({ previous: status }), {})),
   );
-  expect(storedStatusOf(inAnotherOrder)).toEqual(stored);
-  expect(storedStatusOf({ ...status, message: `${message} ` }).digest).not.toBe(stored.digest);
-  expect(storedStatusOf({ ...status, conditions: [...rest, first!] }).digest).not.toBe(stored.digest);
+  expect(storedStatusOf(inAnotherOrder)).toEqual(kept);
+  expect(storedStatusOf({ ...status, message: `${message} ` }).digest).not.toBe(kept.digest);
+  expect(storedStatusOf({ ...status, conditions: [...rest, first!] }).digest).not.toBe(kept.digest);
 });
 
 test('a pod has run since its first container started, and since it was created where none has', () => {
