@@ -1,15 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Event, events } from '../../src/kube/resources.ts';
+import { tooMany } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
-import {
-  call,
-  conditionOf,
-  createBudget,
-  createNamespace,
-  tooMany,
-  useControllerSetting,
-} from './controller-setting.ts';
+import { call, conditionOf, createBudget, createNamespace, useControllerSetting } from './controller-setting.ts';
 import { isLeading, type OperatorProcess, startOperator } from './operator-process.ts';
 
 const setting = useControllerSetting();

@@ -87,12 +87,6 @@ export async function withLooseCrd({ client }: ControllerSetting, stored: () => 
   await client.patch(budgetCrd, [{ op: 'replace', path: '/spec', value: spec }], call);
 }
 
-/** More than one address and one port can have: what is wrong with it is told by an Event. */
-export const tooMany = {
-  inbound: [],
-  outbound: [{ name: 'web', connections: 100_000, destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } } }],
-};
-
 export interface RunningController extends Controller {
   readonly stop: () => Promise<void>;
 }

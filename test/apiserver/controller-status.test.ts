@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { budgets } from '../../src/controller/resources.ts';
 import { events, namespaces, pods, services } from '../../src/kube/resources.ts';
 import { endpointSlices } from '../../src/kube/resources.ts';
-import { roomyNode } from '../controller/situations.ts';
+import { roomyNode, tooMany } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
 import {
   call,
@@ -19,7 +19,6 @@ import {
   reportNode,
   runController,
   statusOf,
-  tooMany,
   useControllerSetting,
   withLooseCrd,
 } from './controller-setting.ts';

@@ -2,15 +2,11 @@ import { expect, test } from 'vitest';
 import { eventNameFor } from '../../src/controller/apply.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { podWarningFor } from '../../src/controller/transitions.ts';
-import { budgetOf, reportOf, situationOf, withPods } from './situations.ts';
+import { budgetOf, reportOf, situationOf, tooMany, withPods } from './situations.ts';
 
 const short = ({ transitions }: ReturnType<typeof reconcile>): readonly string[] =>
   transitions.map(({ type, reason, action }) => `${type} ${reason} ${action}`);
 
-const tooMany = {
-  inbound: [],
-  outbound: [{ name: 'web', connections: 100_000, destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } } }],
-};
 const rival = { name: 'other', wins: true, pods: 1 };
 const noAgent = { carried: undefined, report: undefined, hasAgent: false };
 
