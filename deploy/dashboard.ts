@@ -118,7 +118,7 @@ const rows: readonly Row[] = [
       {
         title: 'Who leads',
         unit: 'bool_on_off',
-        queries: [{ expr: 'connectionbudget_leader_status', legend: '{{pod}}' }],
+        queries: [{ expr: 'connectionbudget_leader_info', legend: '{{pod}}' }],
       },
       {
         title: 'Queue',

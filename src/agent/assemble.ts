@@ -99,9 +99,8 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   });
   const verifier = new Verifier(pods, host, onError);
   const firstSight = Promise.withResolvers<void>();
-  const lastLook = { atMs: performance.now() };
   const parts = { host, node, keys, pods, lateBefore, verifier, publisher };
-  return { options, logger, metrics, ...parts, firstSight, lastLook, onError };
+  return { options, logger, metrics, ...parts, firstSight, lastLook: { atMs: performance.now() }, onError };
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

@@ -68,18 +68,12 @@ export interface PlannedPod {
 export const lateParts = ['Limits', 'Sysctls', 'Addresses', 'Spread'] as const;
 export type LatePart = (typeof lateParts)[number];
 
-function isLate(pod: PlannedPod | undefined, part: LatePart): boolean {
-  switch (part) {
-    case 'Limits':
-      return pod?.containers.values().some(({ nofile }) => nofile.isLate) ?? false;
-    case 'Sysctls':
-      return pod?.sysctls.isLate ?? false;
-    case 'Addresses':
-      return pod?.addresses.isLate ?? false;
-    case 'Spread':
-      return pod?.spread.isLate ?? false;
-  }
-}
+const lateness: Readonly<Record<LatePart, (pod: PlannedPod) => boolean>> = {
+  Limits: ({ containers }) => containers.values().some(({ nofile }) => nofile.isLate),
+  Sysctls: ({ sysctls }) => sysctls.isLate,
+  Addresses: ({ addresses }) => addresses.isLate,
+  Spread: ({ spread }) => spread.isLate,
+};
 
 interface Refused {
   readonly pod: PlannedPod;
@@ -117,7 +111,10 @@ export class PlannedPods {
 
   put(pod: PlannedPod): void {
     const before = this.#pods.get(pod.sandboxId);
-    for (const part of lateParts) if (isLate(pod, part) && !isLate(before, part)) this.#onLate(part);
+    for (const part of lateParts) {
+      const wasLate = before !== undefined && lateness[part](before);
+      if (lateness[part](pod) && !wasLate) this.#onLate(part);
+    }
     this.#pods.set(pod.sandboxId, pod);
     this.#onChange();
   }

@@ -70,7 +70,7 @@ function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
 function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
   const { options, node } = agent;
   observeAgent(metrics, () => sightOf(agent));
-  const reason = `not registered at ${options.nriSocketPath}`;
+  const reason = `not registered with the container runtime at ${options.nriSocketPath}`;
   return serveObservability({
     port: options.observabilityPort,
     gates: () => [{ gate: 'runtime', isOpen: node.isSynchronized, reason }],

@@ -99,15 +99,19 @@ interface Process {
   webhookIsReady: boolean;
 }
 
-const gatesOf = ({ stopping, webhookIsReady }: Process, controller: Controller): readonly Gate[] => [
-  { gate: 'running', isOpen: !stopping.signal.aborted, reason: 'stopping' },
-  ...controller.watches().map(({ resource, hasSynced }) => ({
-    gate: resource,
-    isOpen: hasSynced,
-    reason: 'not listed yet',
-  })),
-  { gate: 'webhook', isOpen: webhookIsReady, reason: 'does not serve yet' },
-];
+const gatesOf = ({ stopping, webhookIsReady }: Process, controller: Controller): readonly Gate[] => {
+  const running = { gate: 'running', isOpen: !stopping.signal.aborted, reason: 'stopping' };
+  if (!running.isOpen) return [running];
+  return [
+    running,
+    ...controller.watches().map(({ resource, hasSynced }) => ({
+      gate: resource,
+      isOpen: hasSynced,
+      reason: `${resource} are not listed yet`,
+    })),
+    { gate: 'webhook', isOpen: webhookIsReady, reason: 'the webhook does not serve yet' },
+  ];
+};
 
 /** Only from whole answers: a pod that is admitted before the caches are filled would stay without its plan. */
 const serveWebhook = async (running: Process, controller: Controller): Promise<void> => {

@@ -52,7 +52,7 @@ const needOf = (figures: BudgetFigures): number => (figures.ready === 'False' ? 
 
 /** The keys of the `most` that need it most; of equal ones those that were seen first. */
 export const mostNeedy = (all: ReadonlyMap<string, BudgetFigures>, most: number): readonly string[] => {
-  const least = Float64Array.from(all.values(), needOf).sort().at(-most) ?? -Infinity;
+  const least = Float64Array.from(all.values(), needOf).toSorted().at(-most) ?? -Infinity;
   const keysWhere = (is: (need: number) => boolean): readonly string[] =>
     [...all].flatMap(([key, figures]) => (is(needOf(figures)) ? [key] : []));
   return [...keysWhere((need) => need > least), ...keysWhere((need) => need === least)].slice(0, most);
@@ -156,9 +156,10 @@ function* rowsOf(
 
 const readyStates = ['True', 'False', 'Unknown'] as const;
 
+const one = (value: number) => [{ labels: {}, value }];
+
 /** What holds for all budgets, also for those that have no series of their own. */
 const countAll = (metrics: Metrics, all: ReadonlyMap<string, BudgetFigures>, most: number): void => {
-  const one = (value: number) => [{ labels: {}, value }];
   metrics.observedGauge(
     {
       name: 'connectionbudget_budgets',

@@ -27,7 +27,7 @@ export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
   });
   const leads = metrics.gauge({
-    name: 'connectionbudget_leader_status',
+    name: 'connectionbudget_leader_info',
     help: '1 while this replica leads and writes.',
     labels: {},
   });

@@ -8,7 +8,7 @@ export interface Gate {
   /** One of a few fixed names: it is a metric's label. */
   readonly gate: string;
   readonly isOpen: boolean;
-  /** What is waited for while it is closed. */
+  /** What is waited for while it is closed; names it: it is a line of /readyz. */
   readonly reason: string;
 }
 
@@ -79,7 +79,7 @@ async function answerFor({ method, url = '' }: IncomingMessage, options: Observa
 }
 
 const closedGates = (gates: readonly Gate[]): readonly string[] =>
-  gates.flatMap(({ gate, isOpen, reason }) => (isOpen ? [] : [`${gate}: ${reason}`]));
+  gates.flatMap(({ isOpen, reason }) => (isOpen ? [] : [reason]));
 
 function verdict(faults: readonly string[]): Answer {
   return faults.length === 0 ? { status: 200, body: 'ok\n' } : { status: 503, body: `${faults.join('\n')}\n` };

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { brokenParts } from '../../src/agent/broken-parts.ts';
 import { agentMetrics, observeAgent } from '../../src/agent/agent-metrics.ts';
-import { unchecked } from '../../src/agent/planned-pods.ts';
-import { PlannedPods } from '../../src/agent/planned-pods.ts';
+import { PlannedPods, unchecked } from '../../src/agent/planned-pods.ts';
 import { timedHandlers, type AnsweredEvents } from '../../src/agent/timed-handlers.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 
@@ -46,10 +45,11 @@ test('what came late is counted once for each part', () => {
   expect(late).toEqual(['Sysctls', 'Addresses']);
 });
 
+const nothing = (): void => undefined;
+
 test('what answers at once goes on doing so, and both kinds of answer are timed', async () => {
   const seen: string[] = [];
   const gate = Promise.withResolvers<void>();
-  const nothing = (): void => undefined;
   const handlers: AnsweredEvents = {
     synchronize: nothing,
     runPodSandbox: () => gate.promise,

@@ -21,7 +21,9 @@ test('budgets are counted by whoever leads, and by nobody who did', async () => 
   await createNamespace(setting, 'counted');
   await createBudget(setting, 'counted');
   const counted = async (): Promise<readonly string[]> =>
-    (await metrics.text()).split('\n').filter((line) => /^connectionbudget_(budgets|queue|leader)_.* [^0]/.test(line));
+    (await metrics.text())
+      .split('\n')
+      .filter((line) => /^connectionbudget_(budgets|queue|leader_info).* [^0]/.test(line));
   await until(async () => (await counted()).some((line) => line.includes('{ready="True"}')), true);
 
   await controller.stop();

@@ -66,11 +66,15 @@ test('rights that were taken away are seen in gates, metrics and logs, and so is
   await createNamespace(setting, 'forbidden');
   const leader = startOperator(kubeconfig, 'leader');
   await isServing(leader);
-  await rises(leader, 'connectionbudget_leader_status');
+  await rises(leader, 'connectionbudget_leader_info');
   const granted = await setting.client.get(binding, call);
   await setting.client.delete(binding, call);
   const late = startOperator(kubeconfig, 'late');
-  await until(async () => (await late.get('/readyz')).body.split('\n').includes('pods: not listed yet'), true, 30_000);
+  await until(
+    async () => (await late.get('/readyz')).body.split('\n').includes('pods are not listed yet'),
+    true,
+    30_000,
+  );
   await createBudget(setting, 'forbidden');
 
   await rises(leader, 'connectionbudget_api_requests_total', 'PATCH', 'Forbidden');

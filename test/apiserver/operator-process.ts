@@ -53,5 +53,5 @@ export function startOperator(kubeconfig: string, identity: string, extra: reado
 }
 
 export async function isLeading({ get }: OperatorProcess): Promise<boolean> {
-  return /^connectionbudget_leader_status 1$/m.test((await get('/metrics')).body);
+  return /^connectionbudget_leader_info 1$/m.test((await get('/metrics')).body);
 }

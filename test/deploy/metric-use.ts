@@ -5,7 +5,7 @@ import { agentsMetrics, operatorMetrics } from '../../deploy/metrics-reference.t
 const histogramSeries = ['_bucket', '_sum', '_count'] as const;
 
 /** Every name of a series that the two programs export. */
-export function exportedSeries(): ReadonlySet<string> {
+function exportedSeries(): ReadonlySet<string> {
   const metrics = [...operatorMetrics(), ...agentsMetrics()];
   return new Set(
     metrics.flatMap(({ name, kind }) =>

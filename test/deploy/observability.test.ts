@@ -36,12 +36,12 @@ test('a planted name that nobody exports is caught', () => {
   expect(unknownSeries('rate(connectionbudget_budgts_total[5m]) > connectionbudget_budgets_full')).toEqual([
     'connectionbudget_budgts_total',
   ]);
-  expect(unknownSeries('connectionbudget_leader_status_bucket')).toEqual(['connectionbudget_leader_status_bucket']);
+  expect(unknownSeries('connectionbudget_leader_info_bucket')).toEqual(['connectionbudget_leader_info_bucket']);
   expect(unknownSeries('connectionbudget_webhook_request_seconds_bucket')).toEqual([]);
 });
 
 test('every alert has its section on the page, and nothing else has', () => {
-  const sections = [...page.matchAll(/^### (ConnectionBudget\w+)$/gm)].map(([, name]) => name);
+  const sections = [...page.matchAll(/^### (ConnectionBudget\w+)$/gm)].map(([, name = '']) => name);
   expect(sections.toSorted()).toEqual(alerts.map(({ alert }) => alert).toSorted());
   expect(alerts.map(({ annotations }) => annotations.runbook_url)).toEqual(
     alerts.map(({ alert }) => `${runbooks}#${alert.toLowerCase()}`),

@@ -41,8 +41,8 @@ test('gauges and histograms are written in the text format', async () => {
 test('a gauge that is read is read at each scrape', async () => {
   const metrics = createMetrics();
   let depth = 1;
-  const definition = { name: 'connectionbudget_queue_budgets', help: 'Waiting.', labels: {} };
-  metrics.observedGauge(definition, () => [{ labels: {}, value: depth }]);
+  const waiting = { name: 'connectionbudget_queue_budgets', help: 'Waiting.', labels: {} };
+  metrics.observedGauge(waiting, () => [{ labels: {}, value: depth }]);
   expect(await metrics.text()).toContain('connectionbudget_queue_budgets 1\n');
   depth = 2;
   expect(await metrics.text()).toContain('connectionbudget_queue_budgets 2\n');

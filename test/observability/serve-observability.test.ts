@@ -34,12 +34,12 @@ test('alive and ready', async () => {
 const closed = (gate: string, reason: string) => ({ gate, isOpen: false, reason });
 
 test('not ready names each closed gate, in a metric too, and is alive all the same', async () => {
-  const open = { gate: 'services', isOpen: true, reason: 'not listed yet' };
-  const gates = () => [closed('pods', 'not listed yet'), open, closed('webhook', 'does not serve yet')];
+  const open = { gate: 'services', isOpen: true, reason: 'services are not listed yet' };
+  const gates = () => [closed('pods', 'pods are not listed yet'), open, closed('webhook', 'no certificate')];
   const { answer } = await serve({ gates });
   expect(await answer('/readyz')).toMatchObject({
     status: 503,
-    body: 'pods: not listed yet\nwebhook: does not serve yet\n',
+    body: 'pods are not listed yet\nno certificate\n',
   });
   expect(await answer('/healthz')).toMatchObject({ status: 200 });
   const { body } = await answer('/metrics');

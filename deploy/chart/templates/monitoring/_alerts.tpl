@@ -1,14 +1,14 @@
 {{/* The alerts. Each has its section in docs/observability.md, to which prometheus-rule.yaml links it. */}}
 {{- define "connectionbudget.alerts" -}}
 - alert: ConnectionBudgetControllerAbsent
-  expr: absent(connectionbudget_leader_status) or max(connectionbudget_leader_status) < 1
+  expr: absent(connectionbudget_leader_info) or max(connectionbudget_leader_info) < 1
   for: 5m
   labels: {severity: critical}
   annotations:
     summary: No replica of the controller leads
     description: Statuses grow old; where no replica runs at all, new pods start without their plan.
 - alert: ConnectionBudgetTwoLeaders
-  expr: sum(connectionbudget_leader_status) > 1
+  expr: sum(connectionbudget_leader_info) > 1
   for: 2m
   labels: {severity: critical}
   annotations:
