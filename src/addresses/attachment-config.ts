@@ -48,11 +48,11 @@ const valueOf = (ip: string): bigint | undefined => {
 
 /** "10.1.0.0/16"; an address alone is a subnet of one. undefined for what is none. */
 export const parseSubnet = (text: string): Subnet | undefined => {
-  const [ip = '', prefix] = text.split('/');
+  const [, ip = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const value = valueOf(ip);
   const family = ip.includes(':') ? 'IPv6' : 'IPv4';
   const length = prefix === undefined ? Number(bitsOf[family]) : Number(prefix);
-  if (value === undefined || !Number.isInteger(length) || length < 0 || length > bitsOf[family]) return undefined;
+  if (value === undefined || length > bitsOf[family]) return undefined;
   const size = 1n << (bitsOf[family] - BigInt(length));
   const first = value - (value % size);
   return { family, first, last: first + size - 1n };
@@ -64,6 +64,9 @@ export const holdsAddress = (subnet: Subnet, ip: string): boolean => {
   return value !== undefined && family === subnet.family && subnet.first <= value && value <= subnet.last;
 };
 
+const smallest = (a: bigint, b: bigint): bigint => (a < b ? a : b);
+const largest = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+
 interface Bounds {
   readonly start?: string | undefined;
   readonly end?: string | undefined;
@@ -74,16 +77,22 @@ const usableBounds = ({ family, first, last }: Subnet, { start, end }: Bounds): 
   const isSmall = last - first < 2n;
   const lowest = isSmall ? first : first + 1n;
   const highest = isSmall || family === 'IPv6' ? last : last - 1n;
-  return [valueOf(start ?? '') ?? lowest, valueOf(end ?? '') ?? highest];
+  return [largest(valueOf(start ?? '') ?? lowest, lowest), smallest(valueOf(end ?? '') ?? highest, highest)];
+};
+
+/** How many from `low` to `high` are in none of `kept`, which may overlap. */
+const countOutside = ([low, high]: readonly [bigint, bigint], kept: readonly Subnet[]): bigint => {
+  let [free, from] = [0n, low];
+  for (const { first, last } of kept.toSorted((a, b) => (a.first < b.first ? -1 : 1))) {
+    free += largest(0n, smallest(first - 1n, high) - from + 1n);
+    from = largest(from, last + 1n);
+  }
+  return free + largest(0n, high - from + 1n);
 };
 
 const countIn = (subnet: Subnet, bounds: Bounds, kept: readonly Subnet[]): number => {
-  const [low, high] = usableBounds(subnet, bounds);
-  const inside = kept
-    .map(({ first, last }) => [first > low ? first : low, last < high ? last : high] as const)
-    .filter(([first, last]) => first <= last)
-    .reduce((sum, [first, last]) => sum + last - first + 1n, 0n);
-  return Math.max(0, Number(high - low + 1n - inside));
+  const ofFamily = kept.filter(({ family }) => family === subnet.family);
+  return Number(countOutside(usableBounds(subnet, bounds), ofFamily));
 };
 
 const hostLocalRange = z.object({

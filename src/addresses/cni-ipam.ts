@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { printable } from '../api/printable.ts';
 import type { CniNetwork } from './cni-network.ts';
 import type { Ended, NodeAccess } from './node-access.ts';
 import { AddressError } from './provider.ts';
@@ -38,7 +39,7 @@ export function parseResult(stdout: string): readonly string[] {
 export function errorOf({ status, stdout, stderr }: Ended): AddressError {
   const said = errorSchema.safeParse(jsonOf(stdout)).data;
   const text = said === undefined ? stderr.trim() : [said.msg, said.details].filter(Boolean).join(': ');
-  const message = (text === '' ? `the IPAM plugin ended with status ${status}` : text).slice(0, 300);
+  const message = printable(text === '' ? `the IPAM plugin ended with status ${status}` : text).slice(0, 300);
   return new AddressError(exhausted.test(message) ? 'RangeExhausted' : 'ProviderFailed', message);
 }
 

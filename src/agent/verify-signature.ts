@@ -8,6 +8,7 @@ import {
   sectionHash,
   signedBytes,
 } from '../api/pod-annotation.ts';
+import { printable } from '../api/printable.ts';
 
 export type PublicKeys = ReadonlyMap<string, KeyObject>;
 
@@ -39,7 +40,7 @@ export function judgePlan(annotation: string, namespace: string, keys: PublicKey
   const { section, signature } = decoded;
   const key = keys.get(section.keyId);
   if (key === undefined) {
-    const message = `the annotation is ignored: the key ${JSON.stringify(section.keyId)} is unknown here`;
+    const message = `the annotation is ignored: the key "${printable(section.keyId)}" is unknown here`;
     return { state: 'Rejected', fault: 'UnknownKey', message };
   }
   // Null: Ed25519 has its hash built in (node:crypto).

@@ -14,10 +14,14 @@ const holdsBy: Record<Expression['operator'], (value: string | undefined, values
   DoesNotExist: (value) => value === undefined,
 };
 
+/** A label may be called "constructor": only its own ones are an object's labels. */
+const labelOf = (labels: Labels, key: string): string | undefined =>
+  Object.hasOwn(labels, key) ? labels[key] : undefined;
+
 /** A Kubernetes label selector: all labels and all expressions must hold (apimachinery, labels/selector.go). */
 export const selects = ({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean =>
-  Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
-  matchExpressions.every(({ key, operator, values = [] }) => holdsBy[operator](labels[key], values));
+  Object.entries(matchLabels).every(([key, value]) => labelOf(labels, key) === value) &&
+  matchExpressions.every(({ key, operator, values = [] }) => holdsBy[operator](labelOf(labels, key), values));
 
 /** RFC 3339 in UTC with whole seconds, as the API server writes it, orders as text. */
 const olderFirst = (a: ConnectionBudget, b: ConnectionBudget): number =>

@@ -1,8 +1,9 @@
 import type { z } from 'zod';
+import { printable } from './printable.ts';
 
 /** One broken rule of a user's input: which field, which value, which rule. */
 export interface Violation {
-  /** Dot path from the object's root, such as `spec.inbound[0].port`. */
+  /** Dot path from the object's root, such as `spec.inbound[0].port`; printable, for its names may be anybody's. */
   readonly field: string;
   /** The value as the user wrote it, as JSON, shortened; undefined where the field is missing. */
   readonly value: string | undefined;
@@ -11,10 +12,14 @@ export interface Violation {
 
 const longestValue = 80;
 
+const shortened = (text: string): string => (text.length > longestValue ? `${text.slice(0, longestValue)}…` : text);
+
+const nameOf = (key: PropertyKey): string => printable(shortened(String(key)));
+
 const fieldFor = (path: readonly PropertyKey[]): string =>
   path.reduce<string>((field, key) => {
     if (typeof key === 'number') return `${field}[${key}]`;
-    return field === '' ? String(key) : `${field}.${String(key)}`;
+    return field === '' ? nameOf(key) : `${field}.${nameOf(key)}`;
   }, '');
 
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
@@ -23,10 +28,19 @@ const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
     input,
   );
 
+/** JSON.stringify calls itself for each level, and a user's object may have more than the stack. */
+const jsonOf = (value: unknown): string | undefined => {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '…';
+  }
+};
+
 const shown = (value: unknown): string | undefined => {
   const isNoJson = typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value));
-  const text = isNoJson ? String(value) : (JSON.stringify(value) as string | undefined);
-  return text !== undefined && text.length > longestValue ? `${text.slice(0, longestValue)}…` : text;
+  const text = isNoJson ? String(value) : jsonOf(value);
+  return text === undefined ? undefined : printable(shortened(text));
 };
 
 type Issue = z.core.$ZodIssue;

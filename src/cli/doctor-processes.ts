@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { printable } from '../api/printable.ts';
 import { sampleDescriptors } from '../linux/descriptor-sample.ts';
 import { linuxErrorFrom } from '../linux/linux-error.ts';
 import {
@@ -60,7 +61,7 @@ export const countedDescriptors = (
 const useOf = (pid: number): ProcessUse => {
   const nofile = readNofile(pid);
   const counted = countedDescriptors(readDescriptorCount(pid), nofile.soft, (slots) => sampleDescriptors(pid, slots));
-  return { pid, command: readProcessFile(pid, 'comm').trim(), ...counted, ...nofile };
+  return { pid, command: printable(readProcessFile(pid, 'comm').trim()), ...counted, ...nofile };
 };
 
 const entriesFor = async (target: Target, signal: AbortSignal): Promise<readonly ProcessEntry[]> => {

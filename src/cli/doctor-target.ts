@@ -1,9 +1,10 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { printable } from '../api/printable.ts';
 import { LinuxError, linuxErrorFrom } from '../linux/linux-error.ts';
 import { readProcess, readProcessFile } from '../linux/proc.ts';
 import { CannotHereError } from './cannot-here.ts';
-import { InputError } from './read-budgets.ts';
+import { InputError } from './input-file.ts';
 
 /** What the doctor looks at: this machine, a process with all below it, or whoever is in a network namespace. */
 export interface Target {
@@ -47,7 +48,7 @@ const processTarget = (text: string): Target => {
   const pid = Number(text);
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new InputError(`--pid ${text}: must be the number of a process`);
   readProcess(pid);
-  const command = readProcessFile(pid, 'comm').trim();
+  const command = printable(readProcessFile(pid, 'comm').trim());
   return { kind: 'Process', pid, command, ...namespaceOf(`/proc/${pid}/ns/net`) };
 };
 

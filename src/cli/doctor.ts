@@ -1,7 +1,7 @@
 import { CannotHereError } from './cannot-here.ts';
 import type { Diagnosis } from './doctor-diagnosis.ts';
 import type { ObserveOptions } from './doctor-observe.ts';
-import { InputError } from './read-budgets.ts';
+import { InputError } from './input-file.ts';
 
 export interface DoctorCommandOptions {
   readonly pid?: string;

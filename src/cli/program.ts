@@ -2,10 +2,12 @@ import { Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { plannedFacts } from '../api/connection-node.ts';
 import { demandFor } from '../api/demand.ts';
+import { printableLines } from '../api/printable.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { plan } from '../planner/plan.ts';
 import { CannotHereError } from './cannot-here.ts';
 import { type DoctorCommandOptions, examine } from './doctor.ts';
+import { InputError } from './input-file.ts';
 import { nodeJson, readNodeFile } from './node-file.ts';
 import { runtimePid } from './node.ts';
 import { planPage } from './page/plan-page.ts';
@@ -21,7 +23,7 @@ import {
   type ProveCommandOptions,
   type Terminal,
 } from './prove.ts';
-import { type BudgetFile, InputError, readBudgets } from './read-budgets.ts';
+import { type BudgetFile, readBudgets } from './read-budgets.ts';
 
 /** Exit statuses of the command; a proof that is not as predicted is a failed one. */
 const exitStatus = { done: 0, failed: 1, badInput: 2, notFeasible: 3, cannotHere: 4 } as const;
@@ -178,14 +180,14 @@ const build = (finish: (outcome: Outcome) => void, terminal: Terminal): Command 
 
 const failureOf = (error: unknown, help: string): Outcome => {
   if (isImpossibleHere(error) || error instanceof CannotHereError)
-    return { status: exitStatus.cannotHere, stdout: '', stderr: `${error.message}\n` };
+    return { status: exitStatus.cannotHere, stdout: '', stderr: `${printableLines(error.message)}\n` };
   if (error instanceof InputError) return { status: exitStatus.badInput, stdout: '', stderr: `${error.message}\n` };
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'commander.helpDisplayed' || code === 'commander.help')
     return { status: exitStatus.done, stdout: help, stderr: '' };
   const message = error instanceof Error ? error.message : String(error);
   const status = code.startsWith('commander.') ? exitStatus.badInput : exitStatus.failed;
-  return { status, stdout: '', stderr: `${message}\n` };
+  return { status, stdout: '', stderr: `${printableLines(message)}\n` };
 };
 
 const silent: Terminal = { signal: new AbortController().signal, writeProgress: () => undefined };

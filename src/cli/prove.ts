@@ -10,7 +10,8 @@ import type { PhaseProof, Proof } from '../prove/proof.ts';
 import { ProveError } from '../prove/prove-error.ts';
 import { barText, limitLine } from './plan-text.ts';
 import { nameOf } from './plan-wording.ts';
-import { InputError, readBudgets } from './read-budgets.ts';
+import { InputError } from './input-file.ts';
+import { readBudgets } from './read-budgets.ts';
 
 type Flow = InboundFlow | OutboundFlow;
 

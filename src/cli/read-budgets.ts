@@ -1,6 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
-import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { type ConnectionBudget, parseConnectionBudget } from '../api/budget-object.ts';
 import type { Observed, ObservedService } from '../api/demand.ts';
@@ -12,27 +9,13 @@ import {
   serviceNameLabel,
 } from '../api/observed-service.ts';
 import { type Violation, violationText } from '../api/violations.ts';
-
-/** Bad input: exit status 2. The message names file, field, value and rule, a line each. */
-export class InputError extends Error {
-  readonly kind = 'Input';
-}
+import { contentOf, InputError, yamlDocuments } from './input-file.ts';
 
 /** A file's budgets, with what the same file says of the Services that they reach. */
 export interface BudgetFile {
   readonly budgets: readonly ConnectionBudget[];
   readonly observedFor: (budget: ConnectionBudget) => Observed;
 }
-
-const contentOf = async (file: string): Promise<string> => {
-  try {
-    return file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new InputError(`${file}: cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
-  }
-};
 
 const manifest = z.looseObject({ kind: z.string(), items: z.array(z.unknown()).optional() });
 type Manifest = z.output<typeof manifest>;
@@ -53,23 +36,6 @@ const flatten = (object: unknown): readonly Manifest[] => {
   if (!parsed.success) return [];
   const { kind, items } = parsed.data;
   return kind.endsWith('List') && items !== undefined ? items.flatMap(flatten) : [parsed.data];
-};
-
-const notYaml = (file: string, fault: unknown): InputError => {
-  const [line = ''] = (fault instanceof Error ? fault.message : String(fault)).split('\n');
-  return new InputError(`${file}: is not YAML: ${line.replace(/:$/, '')}`, { cause: fault });
-};
-
-const documentsOf = (file: string, content: string): readonly Manifest[] => {
-  const documents = parseAllDocuments(content, { prettyErrors: true, merge: true });
-  return [...documents].flatMap((document) => {
-    if (document.errors[0] !== undefined) throw notYaml(file, document.errors[0]);
-    try {
-      return flatten(document.toJS());
-    } catch (fault) {
-      throw notYaml(file, fault);
-    }
-  });
 };
 
 const keyOf = (namespace: string | undefined, name: string | undefined): string =>
@@ -115,9 +81,9 @@ const budgetsOf = (file: string, documents: readonly Manifest[]): readonly Conne
   return parsed.flatMap(({ budget }) => budget ?? []);
 };
 
-/** @throws InputError when the file cannot be read, is no YAML, holds no budget, or one of them breaks a rule. */
-export const readBudgets = async (file: string): Promise<BudgetFile> => {
-  const documents = documentsOf(file, await contentOf(file));
+/** Of the file's content. @throws InputError when it is no YAML, holds no budget, or one of them breaks a rule. */
+export const parseBudgets = (file: string, content: string): BudgetFile => {
+  const documents = yamlDocuments(file, content).flatMap(flatten);
   const declared = documents.filter(({ kind }) => kind === 'ConnectionBudget');
   if (declared.length === 0) throw new InputError(`${file}: holds no ConnectionBudget`);
   const services = servicesOf(documents);
@@ -126,3 +92,6 @@ export const readBudgets = async (file: string): Promise<BudgetFile> => {
     observedFor: ({ namespace }) => ({ namespace, services, clientPods: new Map() }),
   };
 };
+
+/** @throws InputError, also when the file cannot be read. */
+export const readBudgets = async (file: string): Promise<BudgetFile> => parseBudgets(file, await contentOf(file));

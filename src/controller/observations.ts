@@ -4,14 +4,15 @@ import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
-import { nodeFactsFor, observedNow, podFactsOf, validBudgets } from './observe.ts';
+import { budgetsMeaning, nodeFactsFor, observedNow, podFactsOf } from './observe.ts';
 import { type Selection, selectionFor } from './selection.ts';
 import { settle, type Settled } from './settle.ts';
 import type { MatchingPod } from './situation.ts';
 
 /** What the webhook asks for; every replica answers, whether it leads or not. Values stay the same while they are equal. */
 export interface Surroundings {
-  readonly budgetsIn: (namespace: string) => readonly ConnectionBudget[];
+  /** The valid budgets one of whose selectors means the pod. */
+  readonly budgetsMeaning: (pod: Pick<ClusterPod, 'namespace' | 'labels'>) => readonly ConnectionBudget[];
   readonly observedFor: (budget: ConnectionBudget) => Observed;
   readonly nodeFactsFor: (budget: ConnectionBudget) => NodeFacts | undefined;
   readonly namespaceLabels: (namespace: string) => NamespaceLabels | undefined;
@@ -75,7 +76,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
   return {
     look,
     forget: (key) => sights.delete(key),
-    budgetsIn: (namespace) => validBudgets(cluster, namespace),
+    budgetsMeaning: (pod) => budgetsMeaning(cluster, pod),
     observedFor: (budget) => sightOf(budget).settled.observed,
     nodeFactsFor: (budget) => sightOf(budget).node,
     namespaceLabels: cluster.namespaceLabels,

@@ -8,8 +8,11 @@ import type { Cluster, ClusterPod } from './cluster.ts';
 
 /** Questions about a budget's surroundings, answered from what was seen last. */
 
-export const validBudgets = (cluster: Cluster, namespace: string): readonly ConnectionBudget[] =>
-  [...cluster.budgetsIn(namespace)].flatMap(({ parsed }) => parsed.budget ?? []);
+/** The valid budgets one of whose selectors means the pod. */
+export const budgetsMeaning = (
+  cluster: Cluster,
+  pod: Pick<ClusterPod, 'namespace' | 'labels'>,
+): readonly ConnectionBudget[] => cluster.budgetsMeaning(pod).flatMap(({ parsed }) => parsed.budget ?? []);
 
 const scaleOf = (pods: readonly ClusterPod[]): Observed['scale'] => {
   if (pods.length === 0) return undefined;

@@ -1,6 +1,7 @@
 import type { ConnectionBudget } from '../api/budget-object.ts';
 import { budgetsSelecting } from '../api/selector.ts';
 import type { Cluster, ClusterPod } from './cluster.ts';
+import { budgetsMeaning } from './observe.ts';
 import type { Rival } from './situation.ts';
 
 /** What a budget's selector means now, found in one look at its pods. */
@@ -33,10 +34,7 @@ const contending = (cluster: Cluster, budget: ConnectionBudget): ((pod: ClusterP
   return (pod) => {
     const before = known.get(pod.labels);
     if (before !== undefined) return before;
-    const others = cluster
-      .budgetsMeaning(pod)
-      .flatMap(({ parsed }) => parsed.budget ?? [])
-      .filter(({ name }) => name !== budget.name);
+    const others = budgetsMeaning(cluster, pod).filter(({ name }) => name !== budget.name);
     const names = budgetsSelecting([...others, budget], pod.labels).map(({ name }) => name);
     known.set(pod.labels, names);
     return names;

@@ -84,24 +84,39 @@ function kindFor(status: number, reason: string): KubeErrorKind {
 
 /** The error for an answer that is not 2xx, or for a Status object inside a watch stream. */
 export function errorForStatus(httpStatus: number, status: Status, retryAfterMs?: number): KubeError {
-  const reason = status.reason ?? '';
-  const detailSeconds = status.details?.retryAfterSeconds;
-  return new KubeError(status.message ?? `the API server answered ${httpStatus}`, {
+  const { message, reason, causes, retryAfterSeconds } = statusFields(status);
+  return new KubeError(message ?? `the API server answered ${httpStatus}`, {
     kind: kindFor(httpStatus, reason),
     status: httpStatus,
     reason,
-    causes: status.details?.causes ?? [],
-    retryAfterMs: retryAfterMs ?? (detailSeconds === undefined ? undefined : detailSeconds * 1000),
+    causes,
+    retryAfterMs: retryAfterMs ?? (retryAfterSeconds === undefined ? undefined : waitMs(retryAfterSeconds * 1000)),
   });
 }
+
+/** What stands between us and the server may write anything: another type of a field is as if it were not there. */
+function statusFields({ message, reason, details }: Status) {
+  const { causes, retryAfterSeconds } = details ?? {};
+  return {
+    message: typeof message === 'string' ? message : undefined,
+    reason: typeof reason === 'string' ? reason : '',
+    causes: Array.isArray(causes) ? causes : [],
+    retryAfterSeconds: typeof retryAfterSeconds === 'number' ? retryAfterSeconds : undefined,
+  };
+}
+
+/** Nobody is away for longer without being asked again: a server says seconds, a proxy may say years. */
+const longestRetryAfterMs = 600_000;
+
+const waitMs = (askedMs: number): number => Math.min(Math.max(0, askedMs), longestRetryAfterMs);
 
 /** Retry-After is a number of seconds or an HTTP date (RFC 9110, 10.2.3). 2 → 2000; unreadable → undefined. */
 export function parseRetryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined || header.trim() === '') return undefined;
   const seconds = Number(header);
-  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  if (!Number.isNaN(seconds)) return waitMs(seconds * 1000);
   const dateMs = Date.parse(header);
-  return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
+  return Number.isNaN(dateMs) ? undefined : waitMs(dateMs - nowMs);
 }
 
 /** The text of an error answer: a Status object, or whatever a proxy in between wrote. */

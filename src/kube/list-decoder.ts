@@ -3,13 +3,14 @@ import { KubeError } from './kube-error.ts';
 export interface ListDecoder {
   /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
-  /** The text of the list without its objects, when all chunks were pushed. */
+  /** The text of the list with 0 in the place of each object, when all chunks were pushed: JSON, if the whole was. */
   readonly rest: () => string;
 }
 
 const code = (character: string): number => character.charCodeAt(0);
 const quote = code('"');
 const backslash = code('\\');
+const placeholder = Buffer.from('0');
 const [openObject, closeObject, openArray, closeArray] = [code('{'), code('}'), code('['), code(']')];
 
 /**
@@ -55,13 +56,13 @@ class Decoder implements ListDecoder {
       else if (byte === closeObject || byte === closeArray) {
         this.#depth -= 1;
         if (this.#isInItems && this.#depth === 2) yield this.#takeObject(chunk, at + 1);
-        else if (this.#isInItems && this.#depth === 1) this.#endItems(at);
+        else if (this.#depth === 1) this.#isInItems = false;
       }
     }
     const part = chunk.subarray(this.#start);
     if (!this.#isInItems) this.#keepAround(part);
-    // Between two objects there are only commas and white space.
     else if (this.#depth > 2) this.#keepObject(part);
+    else this.#keepAround(part);
   }
 
   rest(): string {
@@ -76,15 +77,17 @@ class Decoder implements ListDecoder {
 
   #open(chunk: Buffer, at: number): void {
     this.#depth += 1;
-    if (this.#depth === 3 && this.#isInItems) this.#start = at;
+    if (this.#depth === 3 && this.#isInItems) this.#beginObject(chunk, at);
     if (this.#depth !== 2 || this.#isInItems) return;
     this.#keepAround(chunk.subarray(this.#start, at + 1));
     this.#start = at + 1;
-    this.#isInItems = /"items"\s*:\s*\[$/u.test(this.#around);
+    // A backslash before it would make its first quote part of another name.
+    this.#isInItems = /(?<!\\)"items"\s*:\s*\[$/u.test(this.#around);
   }
 
-  #endItems(at: number): void {
-    this.#isInItems = false;
+  #beginObject(chunk: Buffer, at: number): void {
+    this.#keepAround(chunk.subarray(this.#start, at));
+    this.#keepAround(placeholder);
     this.#start = at;
   }
 

@@ -49,7 +49,7 @@ function parseLine(line: string): WireEvent {
 
 function errorForEvent(object: unknown): KubeError {
   const status: Status = typeof object === 'object' && object !== null ? object : {};
-  return errorForStatus(status.code ?? 500, status);
+  return errorForStatus(typeof status.code === 'number' ? status.code : 500, status);
 }
 
 function hasInitialEventsEnd(object: KubeObject): boolean {

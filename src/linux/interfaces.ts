@@ -1,6 +1,14 @@
 import { AF_INET6, ipBytes, ipText } from './ip-bytes.ts';
 import { LinuxError } from './linux-error.ts';
-import { attribute, attributesOf, netlinkFlags, openRouteSocket, type RouteSocket, uint32 } from './netlink.ts';
+import {
+  attribute,
+  attributesOf,
+  netlinkFlags,
+  openRouteSocket,
+  type RouteSocket,
+  uint32,
+  uint32Of,
+} from './netlink.ts';
 
 /** Addresses of an interface in the calling thread's network namespace. All throw LinuxError. */
 
@@ -39,12 +47,20 @@ export function listAddresses(): readonly InterfaceAddress[] {
   const names = interfaceNames(socket);
   const call = { syscall: 'netlink', attempt: 'list the addresses' };
   const request = { type: RTM_GETADDR, flags: netlinkFlags.dump, body: Buffer.alloc(addressHeaderBytes) };
-  return socket.ask(request, call).flatMap((body) => {
+  return addressesIn(socket.ask(request, call), names);
+}
+
+/** Of messages of RTM_GETADDR. Throws LinuxError for what is none. */
+export function addressesIn(
+  bodies: readonly Buffer[],
+  names: ReadonlyMap<number, string>,
+): readonly InterfaceAddress[] {
+  return bodies.flatMap((body) => {
     const attributes = attributesOf(body, addressHeaderBytes);
     const address = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
     const interfaceName = names.get(body.readUInt32LE(4));
     if (interfaceName === undefined || address === undefined || body.readUInt8(3) !== RT_SCOPE_UNIVERSE) return [];
-    const flags = attributes.get(IFA_FLAGS)?.readUInt32LE() ?? body.readUInt8(2);
+    const flags = uint32Of(attributes.get(IFA_FLAGS)) ?? body.readUInt8(2);
     const isDuplicate = (flags & IFA_F_DADFAILED) !== 0;
     return [{ interfaceName, ip: ipText(address), prefixLength: body.readUInt8(1), isDuplicate }];
   });
@@ -84,20 +100,25 @@ export function removeAddresses(interfaceName: string, ips: readonly string[]): 
 
 function interfaceNames(socket: RouteSocket): ReadonlyMap<number, string> {
   const request = { type: RTM_GETLINK, flags: netlinkFlags.dump, body: Buffer.alloc(linkHeaderBytes) };
-  const links = socket.ask(request, { syscall: 'netlink', attempt: 'list the interfaces' });
-  const nameOf = (body: Buffer): string =>
-    attributesOf(body, linkHeaderBytes).get(IFLA_IFNAME)?.toString().replace('\0', '') ?? '';
-  return new Map(links.map((body) => [body.readUInt32LE(4), nameOf(body)]));
+  return namesIn(socket.ask(request, { syscall: 'netlink', attempt: 'list the interfaces' }));
+}
+
+/** By index, of messages of RTM_GETLINK. Throws LinuxError for what is none. */
+export function namesIn(bodies: readonly Buffer[]): ReadonlyMap<number, string> {
+  return new Map(
+    bodies.map((body) => {
+      const name = attributesOf(body, linkHeaderBytes).get(IFLA_IFNAME)?.toString().replace('\0', '') ?? '';
+      return [body.readUInt32LE(4), name];
+    }),
+  );
 }
 
 export function interfaceIndex(socket: RouteSocket, name: string): number {
   const call = { syscall: 'netlink', attempt: `find the interface ${name}`, kinds: { ENODEV: 'NotFound' } } as const;
   const named = attribute(IFLA_IFNAME, Buffer.from(`${name}\0`));
-  const [link] = socket.ask(
-    { type: RTM_GETLINK, flags: 0, body: Buffer.concat([Buffer.alloc(linkHeaderBytes), named]) },
-    call,
-  );
-  if (link !== undefined) return link.readUInt32LE(4);
+  const request = { type: RTM_GETLINK, flags: 0, body: Buffer.concat([Buffer.alloc(linkHeaderBytes), named]) };
+  const [index] = namesIn(socket.ask(request, call)).keys();
+  if (index !== undefined) return index;
   throw new LinuxError({ kind: 'NotFound', syscall: 'netlink', message: `there is no interface ${name}` });
 }
 

@@ -20,8 +20,12 @@ export function ipBytes(ip: string): IpBytes {
   throw new LinuxError({ kind: 'InvalidInput', syscall: 'netlink', message });
 }
 
-/** The reverse, IPv6 in the short form of RFC 5952. */
+/** The reverse, IPv6 in the short form of RFC 5952. Throws LinuxError InvalidInput for another length. */
 export function ipText(bytes: Buffer): string {
+  if (bytes.length !== 4 && bytes.length !== 16) {
+    const message = `an address of ${bytes.length} bytes: must be of 4 or 16`;
+    throw new LinuxError({ kind: 'InvalidInput', syscall: 'netlink', message });
+  }
   if (bytes.length === 4) return bytes.join('.');
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16));
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);

@@ -49,7 +49,12 @@ export function takeNeighbours(interfaceName: string, ips: readonly string[]): r
 
 function readNeighbours(socket: RouteSocket, index: number) {
   const request = { type: RTM_GETNEIGH, flags: netlinkFlags.dump, body: Buffer.alloc(headerBytes) };
-  return socket.ask(request, { syscall: 'netlink', attempt: 'read the neighbours' }).flatMap((body) => {
+  return neighboursIn(socket.ask(request, { syscall: 'netlink', attempt: 'read the neighbours' }), index);
+}
+
+/** Of one interface, in messages of RTM_GETNEIGH. Throws LinuxError for what is none. */
+export function neighboursIn(bodies: readonly Buffer[], index: number) {
+  return bodies.flatMap((body) => {
     const attributes = attributesOf(body, headerBytes);
     const ip = attributes.get(NDA_DST);
     if (body.readInt32LE(4) !== index || ip === undefined) return [];

@@ -56,14 +56,20 @@ export function attribute(type: number, value: Buffer): Buffer {
   return padded;
 }
 
+/** Of an attribute; undefined where it is not there, or is none. */
+export function uint32Of(value: Buffer | undefined): number | undefined {
+  return value === undefined || value.length < 4 ? undefined : value.readUInt32LE();
+}
+
 export function uint32(value: number): Buffer {
   const buffer = Buffer.alloc(4);
   buffer.writeUInt32LE(value);
   return buffer;
 }
 
-/** The attributes behind a fixed part of `offset` bytes, by type. */
+/** The attributes behind a fixed part of `offset` bytes, by type. Throws LinuxError where that part is not whole. */
 export function attributesOf(body: Buffer, offset: number): ReadonlyMap<number, Buffer> {
+  if (body.length < offset) throw notUnderstood(`a body of ${body.length} bytes`);
   const found = new Map<number, Buffer>();
   for (let at = offset; at + attributeHeaderBytes <= body.length;) {
     const length = body.readUInt16LE(at);
@@ -98,13 +104,28 @@ function receive(calls: NetlinkCalls, fd: number, call: FailedCall): readonly Bu
     const part = Buffer.alloc(receiveBytes);
     const length = calls.recv(fd, part, part.length, MSG_DONTWAIT);
     if (length < 0) throw linuxErrorForErrno(calls.errno(), call);
-    for (const { type, body } of messagesOf(part.subarray(0, length))) {
-      if (type === NLMSG_DONE) return bodies;
-      if (type !== NLMSG_ERROR) bodies.push(body);
-      else if (body.readInt32LE(0) === 0) return bodies;
-      else throw linuxErrorForErrno(-body.readInt32LE(0), call);
-    }
+    if (addBodies(bodies, part.subarray(0, length), call)) return bodies;
   }
+}
+
+/** Adds the bodies of one datagram, and says whether it was the last. Throws LinuxError. */
+export function addBodies(bodies: Buffer[], datagram: Buffer, call: FailedCall): boolean {
+  for (const { type, body } of messagesOf(datagram)) {
+    if (type === NLMSG_DONE) return true;
+    if (type === NLMSG_ERROR) {
+      checkStatus(body, call);
+      return true;
+    }
+    bodies.push(body);
+  }
+  return false;
+}
+
+/** 0 or -errno. */
+function checkStatus(body: Buffer, call: FailedCall): void {
+  if (body.length < 4) throw notUnderstood(`a status of ${body.length} bytes`);
+  const status = body.readInt32LE(0);
+  if (status < 0) throw linuxErrorForErrno(-status, call);
 }
 
 function messagesOf(part: Buffer): readonly { readonly type: number; readonly body: Buffer }[] {
@@ -112,10 +133,18 @@ function messagesOf(part: Buffer): readonly { readonly type: number; readonly bo
   for (let at = 0; at + headerBytes <= part.length;) {
     const length = part.readUInt32LE(at);
     if (length < headerBytes || at + length > part.length) {
-      throw new LinuxError({ kind: 'SystemCall', syscall: 'recv', message: 'cannot understand a netlink message' });
+      throw notUnderstood(`${length} bytes where ${part.length - at} are left`);
     }
     messages.push({ type: part.readUInt16LE(at + 4), body: part.subarray(at + headerBytes, at + length) });
     at += Math.ceil(length / 4) * 4;
   }
   return messages;
+}
+
+function notUnderstood(what: string): LinuxError {
+  return new LinuxError({
+    kind: 'SystemCall',
+    syscall: 'recv',
+    message: `cannot understand a netlink message: ${what}`,
+  });
 }

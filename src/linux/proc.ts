@@ -31,10 +31,15 @@ export function parseProcessStat(text: string): ProcessEntry | undefined {
   const commandEnd = text.lastIndexOf(')');
   const pid = Number(/^(\d+) \(/.exec(text)?.[1]);
   const fields = text.slice(commandEnd + 2).split(' ');
-  const parentPid = Number(fields[4 - 3]);
-  const startTimeTicks = Number(fields[22 - 3]);
+  const parentPid = countOf(fields[4 - 3]);
+  const startTimeTicks = countOf(fields[22 - 3]);
   const areNumbers = [pid, parentPid, startTimeTicks].every((value) => Number.isSafeInteger(value) && value >= 0);
   return commandEnd > 0 && areNumbers ? { pid, parentPid, startTimeTicks } : undefined;
+}
+
+/** NaN for what is no count: a line that is cut before a field has "" there, which is not 0. */
+function countOf(field: string | undefined): number {
+  return /^\d+$/.test(field ?? '') ? Number(field) : Number.NaN;
 }
 
 /** Throws LinuxError Gone when no process has this pid. */

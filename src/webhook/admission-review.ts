@@ -1,3 +1,4 @@
+import { printable } from '../api/printable.ts';
 import type { JsonPatchStep } from '../kube/calls.ts';
 import { textWithoutManagedFields } from '../kube/managed-fields.ts';
 
@@ -62,8 +63,11 @@ export type Admission = { readonly warnings: readonly string[] } & (
 const longestWarning = 256;
 const mostWarnings = 12;
 
-const warningText = (warning: string): string =>
-  warning.length > longestWarning ? `${warning.slice(0, longestWarning - 1)}…` : warning;
+/** kubectl shows it on a terminal; what it tells of a pod is its author's. */
+const warningText = (warning: string): string => {
+  const text = printable(warning);
+  return text.length > longestWarning ? `${text.slice(0, longestWarning - 1)}…` : text;
+};
 
 const patched = (patch: readonly JsonPatchStep[]): object => ({
   allowed: true,

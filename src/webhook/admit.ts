@@ -24,9 +24,14 @@ const isLeftAlone = ({ metadata, spec }: PodManifest): boolean =>
 const podOf = ({ object }: AdmissionRequest): PodManifest => object ?? {};
 
 /** undefined: the pod is nobody's, or its budget only plans. */
-const budgetFor = (request: AdmissionRequest, pod: PodManifest, budgets: readonly ConnectionBudget[]) => {
-  if (request.operation !== 'CREATE' || request.subResource !== '' || isLeftAlone(pod)) return undefined;
-  const budget = winningBudget(budgets, pod.metadata?.labels ?? {});
+const budgetFor = (
+  { operation, subResource, namespace }: AdmissionRequest,
+  pod: PodManifest,
+  { budgetsMeaning }: Surroundings,
+) => {
+  if (operation !== 'CREATE' || subResource !== '' || isLeftAlone(pod)) return undefined;
+  const labels = pod.metadata?.labels ?? {};
+  const budget = winningBudget(budgetsMeaning({ namespace, labels }), labels);
   return budget?.spec.updatePolicy.mode === 'Off' ? undefined : budget;
 };
 
@@ -38,7 +43,7 @@ export const admitPodBy =
   (request, surroundings, signer) => {
     const pod = podOf(request);
     const { namespace } = request;
-    const budget = budgetFor(request, pod, surroundings.budgetsIn(namespace));
+    const budget = budgetFor(request, pod, surroundings);
     if (budget === undefined) return allowed;
     const attachmentKey = attachmentKeyOf(budget);
     return plan(readingOf(pod), {
@@ -55,6 +60,15 @@ export const admitPod = admitPodBy(planPod);
 
 const specOf = (object: unknown): unknown =>
   typeof object === 'object' && object !== null ? Reflect.get(object, 'spec') : undefined;
+
+/** What is nested too deeply to be compared was never stored. */
+const isSameSpec = (a: unknown, b: unknown): boolean => {
+  try {
+    return isDeepStrictEqual(specOf(a), specOf(b));
+  } catch {
+    return false;
+  }
+};
 
 const refusalFor = (violations: readonly Violation[]): Admission => ({
   result: 'Refused',
@@ -80,7 +94,7 @@ const budgetWarnings = (budget: ConnectionBudget, surroundings: Surroundings): r
 export const admitBudget = (request: AdmissionRequest, surroundings: Surroundings): Admission => {
   const { operation, object, oldObject, subResource } = request;
   if ((operation !== 'CREATE' && operation !== 'UPDATE') || subResource !== '') return allowed;
-  if (operation === 'UPDATE' && isDeepStrictEqual(specOf(object), specOf(oldObject))) return allowed;
+  if (operation === 'UPDATE' && isSameSpec(object, oldObject)) return allowed;
   const { budget, violations } = parseConnectionBudget(object);
   if (violations !== undefined) return refusalFor(violations);
   return { result: 'Allowed', warnings: budgetWarnings(budget, surroundings) };

@@ -1,26 +1,39 @@
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { createPrivateKey, randomUUID, X509Certificate } from 'node:crypto';
 import { z } from 'zod';
-import { createAuthority, issueServerCertificate } from './x509.ts';
+import { type CertificateAndKey, createAuthority, issueServerCertificate } from './x509.ts';
 
 /** The webhook's authorities, oldest first, and the server certificate of the one that is in use. */
 
-const authority = z.object({
-  name: z.string().min(1),
-  certificate: z.string().min(1),
-  privateKey: z.string().min(1),
-  createdAtMs: z.int(),
-});
+/** A document that was damaged is as one that is missing: another is made, and no replica waits for somebody to mend it. */
+const isPair = ({ certificate, privateKey }: CertificateAndKey): boolean => {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(privateKey));
+  } catch {
+    return false;
+  }
+};
+
+const authority = z
+  .object({
+    name: z.string().min(1),
+    certificate: z.string().min(1),
+    privateKey: z.string().min(1),
+    createdAtMs: z.int(),
+  })
+  .refine(isPair);
 type Authority = z.output<typeof authority>;
 
 export const certificateSet = z.object({
   authorities: z.array(authority).min(1).max(8),
-  server: z.object({
-    issuer: z.string(),
-    hosts: z.array(z.string()),
-    certificate: z.string().min(1),
-    privateKey: z.string().min(1),
-    createdAtMs: z.int(),
-  }),
+  server: z
+    .object({
+      issuer: z.string(),
+      hosts: z.array(z.string()),
+      certificate: z.string().min(1),
+      privateKey: z.string().min(1),
+      createdAtMs: z.int(),
+    })
+    .refine(isPair),
 });
 export type CertificateSet = z.output<typeof certificateSet>;
 

@@ -1,9 +1,9 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { z } from 'zod';
 
 /** The Ed25519 keys that plans are signed with, oldest first, and when each is used. Pure but for the making of a key. */
 
-const signingKey = z.object({
+const keyHalves = z.object({
   keyId: z.string().min(1).max(64),
   /** SPKI and PKCS #8, DER in base64; the private one is forgotten some time after its successor took over. */
   publicKey: z.string().min(1),
@@ -11,9 +11,29 @@ const signingKey = z.object({
   createdAtMs: z.int(),
   usableFromMs: z.int(),
 });
-export const keyRing = z.array(signingKey).max(64);
+export type SigningKey = z.output<typeof keyHalves>;
 
-export type SigningKey = z.output<typeof signingKey>;
+const derOf = (base64: string) => ({ key: Buffer.from(base64, 'base64'), format: 'der' }) as const;
+
+const isWhole = ({ publicKey, privateKey }: SigningKey): boolean => {
+  try {
+    const published = createPublicKey({ ...derOf(publicKey), type: 'spki' });
+    if (published.asymmetricKeyType !== 'ed25519') return false;
+    return (
+      privateKey === undefined ||
+      createPublicKey(createPrivateKey({ ...derOf(privateKey), type: 'pkcs8' })).equals(published)
+    );
+  } catch {
+    return false;
+  }
+};
+
+/** A key that was damaged would sign nothing, or what no agent verifies: it is as one that is not there. */
+export const keyRing = z
+  .array(keyHalves)
+  .max(64)
+  .transform((ring) => ring.filter(isWhole));
+
 export type KeyRing = readonly SigningKey[];
 
 export interface KeyPolicy {

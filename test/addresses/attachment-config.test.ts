@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { holdsAddress, parseAttachmentConfig, parseSubnet } from '../../src/addresses/attachment-config.ts';
 
@@ -76,6 +77,28 @@ it.each([
   expect(subnet !== undefined && holdsAddress(subnet, ip)).toBe(expected);
 });
 
-it.each(['192.0.2.0/33', 'net', '192.0.2.0/x', '2001:db8::/129'])('%s is no subnet', (text) => {
-  expect(parseSubnet(text)).toBeUndefined();
+it.each(['192.0.2.0/33', 'net', '192.0.2.0/x', '2001:db8::/129', '192.0.2.0/', '192.0.2.0/1e1', '192.0.2.0/24/7'])(
+  '%s is no subnet',
+  (text) => {
+    expect(parseSubnet(text)).toBeUndefined();
+  },
+);
+
+it('a range has what is in its subnet, within its bounds and in no exclusion, each address once', () => {
+  const host = fc.integer({ min: 0, max: 47 });
+  const exclusion = fc.record({ first: host, bits: fc.integer({ min: 28, max: 32 }) });
+  fc.assert(
+    fc.property(host, host, fc.array(exclusion, { maxLength: 4 }), (start, end, exclusions) => {
+      const exclude = exclusions.map(({ first, bits }) => `192.0.2.${first}/${bits}`);
+      const range = { range: '192.0.2.16/28', range_start: `192.0.2.${start}`, range_end: `192.0.2.${end}`, exclude };
+      const config = parseAttachmentConfig(
+        JSON.stringify({ type: 'macvlan', ipam: { type: 'whereabouts', ...range } }),
+      );
+      const subnets = exclude.map((text) => parseSubnet(text)!);
+      const isFree = (at: number): boolean =>
+        start <= at && at <= end && !subnets.some((subnet) => holdsAddress(subnet, `192.0.2.${at}`));
+      const usable = Array.from({ length: 14 }, (_, index) => 17 + index).filter(isFree);
+      expect(config?.ipam).toMatchObject({ sets: [{ addresses: usable.length }] });
+    }),
+  );
 });

@@ -5,7 +5,7 @@ import { until } from '../kube/until.ts';
 import { attachedSpec as spec, outboundBudget } from '../webhook/budgets.ts';
 import { crds } from '../kube/crd-resource.ts';
 import { call, conditionOf, type RunningController, startControllerIn } from './controller-setting.ts';
-import { createPod, enabled, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, enabled, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -62,7 +62,7 @@ beforeAll(async () => {
   await setting.client.create(namespaces, { metadata: { name: 'attached', labels: enabled } }, call);
   const budget = outboundBudget({ spec }) as CustomObject;
   await setting.client.create(budgets, { ...budget, metadata: { namespace: 'attached', name: 'gateway' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn('attached').length, 1);
+  await until(() => seenBudgets(setting, 'attached'), 1);
 });
 
 afterAll(() => leader?.stop());

@@ -10,7 +10,7 @@ import { outboundBudget } from '../webhook/budgets.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { call } from './controller-setting.ts';
 import { mutating, validating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, enabled, planOf, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 /** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
 const certificatePolicy = {
@@ -46,7 +46,7 @@ async function withBudget(namespace: string): Promise<void> {
   await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
   const budget = outboundBudget() as CustomObject;
   await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn(namespace).length, 1);
+  await until(() => seenBudgets(setting, namespace), 1);
 }
 
 test('while authorities and certificates are exchanged under load, every pod gets its plan', async () => {

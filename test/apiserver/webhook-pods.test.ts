@@ -6,7 +6,15 @@ import { namespaces } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
 import { call } from './controller-setting.ts';
-import { createPod, enabled, planOf, podExists, publicKeys, useWebhookSetting } from './webhook-setting.ts';
+import {
+  createPod,
+  enabled,
+  planOf,
+  podExists,
+  publicKeys,
+  seenBudgets,
+  useWebhookSetting,
+} from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -30,7 +38,7 @@ async function withBudgets(namespace: string, place: Place = {}): Promise<void> 
     await setting.client.create(budgets, { ...budget, metadata: { namespace, name } }, call);
   }
   const { surroundings } = setting.controller;
-  await until(() => surroundings.budgetsIn(namespace).length, budgetNames.length);
+  await until(() => seenBudgets(setting, namespace), budgetNames.length);
   await until(() => surroundings.namespaceLabels(namespace) !== undefined, true);
 }
 
@@ -78,7 +86,7 @@ test('of two budgets for one pod the older is applied', async () => {
   await new Promise((resolve) => setTimeout(resolve, 1100));
   const younger = outboundBudget() as CustomObject;
   await setting.client.create(budgets, { ...younger, metadata: { namespace: 'conflict', name: 'a-younger' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn('conflict').length, 2);
+  await until(() => seenBudgets(setting, 'conflict'), 2);
 
   const pod = await createPod(setting, { namespace: 'conflict', name: 'a' });
 

@@ -12,7 +12,7 @@ import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, startReplica, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, enabled, planOf, startReplica, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -93,7 +93,7 @@ async function withBudget(namespace: string): Promise<void> {
   await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
   const budget = outboundBudget() as CustomObject;
   await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => setting.controller.surroundings.budgetsIn(namespace).length, 1);
+  await until(() => seenBudgets(setting, namespace), 1);
 }
 
 /** Asks whatever the answer is: a call that fails may not be forgiven here. */

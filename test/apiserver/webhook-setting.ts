@@ -54,6 +54,10 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
   return setting;
 }
 
+/** How many budgets with the selector of outboundBudget() the webhook has seen. */
+export const seenBudgets = ({ controller }: WebhookSetting, namespace: string): number =>
+  controller.surroundings.budgetsMeaning({ namespace, labels: { app: 'gateway' } }).length;
+
 export const enabled = { 'connectionbudget.io/enabled': 'true' };
 
 export interface Replica {

@@ -135,7 +135,7 @@ describe('plan --node', () => {
       message: 'facts.conntrackMax: "lots": must be of type number',
     },
     { content: 'kind: Node\nfacts: {}\n', message: 'kind: "Node": must be one of NodeFacts' },
-    { content: '{', message: 'cannot be read as YAML or JSON' },
+    { content: '{', message: 'is not YAML' },
   ])('a file that is no node is refused: $message', ({ content, message }) => {
     const file = join(folder, 'bad-node.yaml');
     writeFileSync(file, content);

@@ -3,11 +3,11 @@ import { expect, test } from 'vitest';
 import { createBudgetIndex } from '../../src/controller/budget-index.ts';
 import type { StoredBudget } from '../../src/controller/cluster.ts';
 import { createPodIndex } from '../../src/controller/pod-index.ts';
-import { selects } from '../../src/api/selector.ts';
+import { selects, winningBudget } from '../../src/api/selector.ts';
 import { clusterPod, stored } from './cluster-objects.ts';
 import { budgetOf } from './situations.ts';
 
-const key = fc.constantFrom('app', 'tier', 'team');
+const key = fc.constantFrom('app', 'tier', 'team', 'constructor');
 const value = fc.constantFrom('a', 'b', 'c');
 const someLabels = fc.dictionary(key, value, { maxKeys: 3 });
 const namespace = fc.constantFrom('messaging', 'shop');
@@ -87,6 +87,22 @@ test('the budget index finds every budget one of whose selectors means the pod, 
         const expected = [...present.values()].filter((one) => one.namespace === 'shop' && means(one, pod));
         expect(found.map(({ name }) => name).toSorted()).toEqual(expected.map(({ name }) => name).toSorted());
       }
+    }),
+  );
+});
+
+test('the budget that wins among those found is the one that wins among all of the namespace', () => {
+  const budget = fc.record({ selector, age: fc.integer({ min: 10, max: 12 }) });
+  fc.assert(
+    fc.property(fc.array(budget, { maxLength: 8 }), someLabels, (rows, labels) => {
+      const index = createBudgetIndex();
+      const all = rows.map((row, at) => ({
+        ...budgetOf({ selector: row.selector }, { name: `name-${at}` }),
+        creationTimestamp: `2026-11-23T12:00:${row.age}Z`,
+      }));
+      for (const one of all) index.put(one.name, stored(one));
+      const found = index.meaning({ namespace: all[0]?.namespace ?? '', labels }).map(({ parsed }) => parsed.budget!);
+      expect(winningBudget(found, labels)).toBe(winningBudget(all, labels));
     }),
   );
 });

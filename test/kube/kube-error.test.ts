@@ -25,6 +25,9 @@ test.each([
   ['-1', 0],
   ['Mon, 23 Nov 2026 12:00:30 GMT', 30_000],
   ['Mon, 23 Nov 2026 11:00:00 GMT', 0],
+  ['99999999999', 600_000],
+  ['Infinity', 600_000],
+  ['Fri, 31 Dec 2999 23:59:59 GMT', 600_000],
   ['soon', undefined],
   ['', undefined],
   [undefined, undefined],
@@ -41,4 +44,14 @@ test('the header counts before the Status', () => {
 test('what a proxy in between wrote becomes the message', () => {
   expect(errorForStatus(502, parseStatus('<html>bad gateway</html>')).message).toBe('<html>bad gateway</html>');
   expect(errorForStatus(502, parseStatus('')).message).toBe('the API server answered 502');
+});
+
+test('a Status whose fields are of other types is as one without them', () => {
+  const text = '{"message":{"toString":1},"reason":7,"details":{"causes":{},"retryAfterSeconds":"x"}}';
+  expect(errorForStatus(503, parseStatus(text))).toMatchObject({
+    message: 'the API server answered 503',
+    reason: '',
+    causes: [],
+    retryAfterMs: undefined,
+  });
 });

@@ -26,7 +26,11 @@ test('the objects and the rest of a list are the same however it is cut into chu
       const text = JSON.stringify({ metadata: list.metadata, items: list.objects, kind: 'PodList' }, null, list.space);
       expect(decoded(text, list.lengths)).toEqual({
         objects: JSON.parse(JSON.stringify(list.objects)),
-        rest: { metadata: JSON.parse(JSON.stringify(list.metadata)), items: [], kind: 'PodList' },
+        rest: {
+          metadata: JSON.parse(JSON.stringify(list.metadata)),
+          items: list.objects.map(() => 0),
+          kind: 'PodList',
+        },
       });
     }),
   );
@@ -56,3 +60,17 @@ test('an object above the limit is Malformed before it is put together', () => {
   push('{"items":[{"a":"');
   expect(() => push('x'.repeat(100))).toThrow(expect.objectContaining({ kind: 'Malformed' }));
 });
+
+test('a name that ends like that of the items is not theirs', () => {
+  const text = '{"x\\"items":[{"a":1}],"items":[{"b":2}]}';
+  expect(decoded(text)).toEqual({ objects: [{ b: 2 }], rest: { 'x"items': [{ a: 1 }], items: [0] } });
+});
+
+test.each(['{"items":[{"a":1}-{"b":2}]}', '{"items":[{"a":1}{"b":2}]}', '{"items":[{"a":1},]}', '{"items":[{"a":1}}]'])(
+  'a list that is no JSON has a rest that is none: %s',
+  (text) => {
+    const decoder = createListDecoder(1024);
+    for (const object of decoder.push(Buffer.from(text))) JSON.parse(object);
+    expect(() => JSON.parse(decoder.rest())).toThrow(SyntaxError);
+  },
+);

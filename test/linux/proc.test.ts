@@ -33,6 +33,11 @@ describe('parseProcessStat', () => {
     });
   });
 
+  test('does not take a line that is cut before the start time for one that started at 0', () => {
+    const line = `42 (sh) ${fieldsFrom3(7, 123)}`;
+    expect(parseProcessStat(line.slice(0, line.indexOf('123')))).toBeUndefined();
+  });
+
   test('takes any text', () => {
     const noise = fc.string({ unit: fc.constantFrom('(', ')', ' ', '1', 'S', '-', '\n') });
     fc.assert(

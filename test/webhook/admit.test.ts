@@ -18,7 +18,7 @@ const signer: Signer = {
 };
 
 const surroundings = (budgets = [parsedBudget()]): Surroundings => ({
-  budgetsIn: (namespace) => budgets.filter((budget) => budget.namespace === namespace),
+  budgetsMeaning: ({ namespace }) => budgets.filter((budget) => budget.namespace === namespace),
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => ({ 'connectionbudget.io/enabled': 'true' }),

@@ -17,7 +17,7 @@ const config = (ipam: object): string => JSON.stringify({ type: 'macvlan', capab
 const whereabouts = config({ type: 'whereabouts', range: '192.0.2.0/24' });
 
 const surroundings = (attached: string | undefined): Surroundings => ({
-  budgetsIn: () => [budget],
+  budgetsMeaning: () => [budget],
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => undefined,

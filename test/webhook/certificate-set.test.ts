@@ -1,6 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { caBundleOf, type CertificateSet, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
+import {
+  caBundleOf,
+  type CertificateSet,
+  certificateSet,
+  nextCertificateSet,
+} from '../../src/webhook/certificate-set.ts';
 
 const policy = {
   authorityValidMs: 100_000_000,
@@ -86,4 +91,12 @@ test('the bundle is every authority in PEM, in base64', () => {
   const pem = Buffer.from(caBundleOf(both), 'base64').toString('utf8');
 
   expect(pem).toBe(both.authorities.map(({ certificate }) => certificate).join(''));
+});
+
+test('a document with a damaged certificate, or the key of another, is none', () => {
+  const { authorities, server } = first;
+  const damaged = { ...server, certificate: server.certificate.replaceAll('M', 'N') };
+  const foreign = { ...server, privateKey: authorities[0]?.privateKey };
+  const read = [server, damaged, foreign].map((one) => certificateSet.safeParse({ authorities, server: one }).success);
+  expect(read).toEqual([true, false, false]);
 });

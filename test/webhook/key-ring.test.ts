@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { currentKey, keyIdFor, type KeyRing, nextKeyRing } from '../../src/webhook/key-ring.ts';
+import { currentKey, keyIdFor, type KeyRing, keyRing, nextKeyRing } from '../../src/webhook/key-ring.ts';
 
 const policy = { rotateAfterMs: 1000, publishLeadMs: 100, keepAfterMs: 5000 };
 const first = nextKeyRing(undefined, 0, policy);
@@ -52,4 +52,15 @@ test('a ring without a private key gets a new one', () => {
   const ring = nextKeyRing(withoutPrivate, 10, policy);
 
   expect(currentKey(ring, 10)?.keyId).not.toBe(first[0]?.keyId);
+});
+
+test('a damaged key is as one that is not there, and the others stay', () => {
+  const [key] = first;
+  const [other] = nextKeyRing(undefined, 0, policy);
+  const damaged = [
+    { ...key, keyId: 'cut', privateKey: key?.privateKey?.slice(8) },
+    { ...key, keyId: 'of-another', privateKey: other?.privateKey },
+    { ...key, keyId: 'no-key', publicKey: 'AAAA' },
+  ];
+  expect(keyRing.parse([...damaged, key])).toEqual([key]);
 });

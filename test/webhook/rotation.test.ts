@@ -30,7 +30,7 @@ const start = async (set: CertificateSet) => {
   const server = await startWebhookServer(
     {
       surroundings: {
-        budgetsIn: () => [parsedBudget()],
+        budgetsMeaning: () => [parsedBudget()],
         observedFor: ({ namespace }) => nothingObserved(namespace),
         nodeFactsFor: () => undefined,
         namespaceLabels: () => undefined,

@@ -39,3 +39,8 @@ test('of two budgets the older wins, of two as old the first by name', () => {
 test('a pod that no budget selects has none', () => {
   expect(winningBudget([budget('a', '2026-11-23T12:00:00Z')], { app: 'other' })).toBeUndefined();
 });
+
+test.each(['constructor', 'toString', '__proto__'])('a label %s that a pod does not have is not there', (key) => {
+  const asks = (operator: 'Exists' | 'DoesNotExist') => selects({ matchExpressions: [{ key, operator }] }, labels);
+  expect({ exists: asks('Exists'), isMissing: asks('DoesNotExist') }).toEqual({ exists: false, isMissing: true });
+});

@@ -23,7 +23,7 @@ const metrics = createMetrics();
 const webhookMetrics = createWebhookMetrics(metrics);
 
 const working: Surroundings = {
-  budgetsIn: () => [parsedBudget()],
+  budgetsMeaning: () => [parsedBudget()],
   observedFor: ({ namespace }) => nothingObserved(namespace),
   nodeFactsFor: () => undefined,
   namespaceLabels: () => undefined,

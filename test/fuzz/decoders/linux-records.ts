@@ -1,0 +1,39 @@
+/** What this kernel says: rtnetlink of a namespace with a veth pair, the files of /proc of a small program. */
+
+const hex = (...lines: readonly string[]): Buffer => Buffer.from(lines.join(''), 'hex');
+
+export const recordedMessages: readonly Buffer[] = [
+  hex(
+    '4c0000001400020001000000b9490000020880fe01000000080001007f000001080002007f000001070003006c6f000008000800800000',
+    '0014000600ffffffffffffffff0696130006961300480000001400020001000000b94900000a4080000100000014000100fd0000000000',
+    '0000000000000000000514000600ffffffffffffffff07961300079613000800080080000000500000001400020001000000b94900000a',
+    '40c0fd0200000014000100fe800000000000001c1a71fffea4c60914000600ffffffffffffffff079613000796130008000800c0000000',
+    '05000b0003000000',
+  ),
+  hex(
+    '4c0000001c00020001000000b9490000020000000300000080000001080001000a0900020a0002000242ac110002000008000400000000',
+    '001400030008000000080000000800000000000000580000001c00020001000000b94900000a000000020000004000000514000100ff02',
+    '00000000000000000000000000160a00020033330000001600000800040000000000140003007817000008000000080000000000000014',
+    '0000000300020001000000b949000000000000',
+  ),
+  hex(
+    '500000001000020001000000b949000000000403010000004900010000000000070003006c6f000008000d00e803000005001000000000',
+    '00050011000000000005004300010000000800040000000100',
+  ),
+  hex('340000000200000001000000b9490000eaffffff2000000012000500010000000000000000000000000000000000000000000000'),
+];
+
+export const recordedFiles = {
+  stat: '18881 (cat) R 18816 18816 4487 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 1283627 3133440 411 18446744073709551615\n',
+  sockstat:
+    'sockets: used 16\nTCP: inuse 1 orphan 0 tw 146 alloc 1 mem 0\nUDP: inuse 0 mem 0\nFRAG: inuse 0 memory 0\n',
+  netstat:
+    'Tcp: RtoAlgorithm MaxConn ActiveOpens CurrEstab\nTcp: 1 -1 9 3\nTcpExt: ListenOverflows ListenDrops\nTcpExt: 4 5\n',
+  limits:
+    'Limit                     Soft Limit           Hard Limit           Units     \nMax cpu time              unlimited            unlimited            seconds   \nMax open files            1024                 524288               files     \n',
+  status: 'Name:\tcat\nPid:\t7\nFDSize:\t64\nCapEff:\t000001ffffffffff\n',
+  mounts:
+    '/dev/vda / ext4 rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw,relatime 0 0\n',
+  cgroup: '4:memory:/a\n0::/kubepods/pod1\n',
+  numbers: '88173\t117564\t176346\n',
+} as const;
