@@ -51,6 +51,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsByNode: createGrouped(),
     slices: createGrouped(),
   };
+  const gate = gateFor(options.touched);
   const leastFacts = rememberedFacts(() => nodesWithAgent(lookups));
   const affected = affectedBudgets({
     cluster: { ...selections(indices), budgetKeys: () => lookups.budgets.keys() },
@@ -58,7 +59,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsOn: indices.podsByNode.in,
     budgetsOfService: indices.budgetsByService.in,
     leastFactsChanged: leastFacts.changed,
-    touched: options.touched,
+    touched: gate.pass,
   });
   const watching = { options, indices, affected };
   const pods = watchPods(watching);
@@ -74,9 +75,22 @@ export const startCaches = (options: CachesOptions): Caches => {
   const each: readonly WatchCache<unknown>[] = [...Object.values(lookups), pods, slices];
   return {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
-    synced: Promise.all(each.map(({ synced }) => synced)).then(() => undefined),
+    synced: Promise.all(each.map(({ synced }) => synced)).then(gate.open),
     contents: () => each.map(contentsOf),
     stopped: Promise.all(each.map(({ stopped }) => stopped)).then(() => undefined),
+  };
+};
+
+/** Closed until all is listed: CachesOptions.touched. */
+const gateFor = (touched: CachesOptions['touched']): { readonly pass: typeof touched; readonly open: () => void } => {
+  let isOpen = false;
+  return {
+    pass: (key) => {
+      if (isOpen) touched(key);
+    },
+    open: () => {
+      isOpen = true;
+    },
   };
 };
 

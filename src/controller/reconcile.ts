@@ -10,6 +10,7 @@ import type { InvalidSituation, Situation, Verdict } from './situation.ts';
 import { type Transition, transitionsFor } from './transitions.ts';
 import { peakUsageFor, type UsageNow, usageNowOf } from './usage.ts';
 import { shortened } from './wording.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 export interface Outcome {
   readonly status: ConnectionBudgetStatus;
@@ -21,7 +22,7 @@ export interface Outcome {
 
 interface Timing {
   readonly generation: number;
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 

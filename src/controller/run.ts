@@ -3,6 +3,7 @@ import type { KubeConfig } from '../kube/kube-config.ts';
 import { type ElectionReport, type LeaderElection, runAsLeader, type Term } from '../kube/lease.ts';
 import type { LeaseTiming } from '../kube/lease-record.ts';
 import type { WatchReport } from '../kube/list-watch.ts';
+import { createTurns } from '../kube/turns.ts';
 import { startWorkQueue } from '../kube/work-queue.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -79,6 +80,7 @@ export const startController = (options: ControllerOptions): Controller => {
   const observations = createObservations(caches.cluster, () => Date.now());
   const running: Running = { options, metrics, caches, observations, term: undefined };
   metrics.retired();
+  void caches.synced.then(() => sampleAll(running));
   return {
     surroundings: observations,
     synced: caches.synced,
@@ -94,9 +96,25 @@ const sample = (running: Running, key: string): Record<string, never> => {
   const { caches, observations, term } = running;
   const budget = caches.cluster.budget(key)?.parsed.budget;
   if (budget === undefined) observations.forget(key);
-  else observations.settledFor(budget);
+  else observations.look(budget);
   term?.budgetTouched(key);
   return {};
+};
+
+/** Once, when all is listed, so that each replica remembers from then on. */
+const sampleAll = async (running: Running): Promise<void> => {
+  const { options, caches, observations } = running;
+  const turn = createTurns();
+  for (const key of caches.cluster.budgetKeys()) {
+    if (options.signal.aborted) return;
+    const budget = caches.cluster.budget(key)?.parsed.budget;
+    try {
+      if (budget !== undefined) observations.observedFor(budget);
+    } catch (error) {
+      options.logger.error({ key, error }, 'a budget could not be observed');
+    }
+    await turn();
+  }
 };
 
 const standForElection = async (running: Running): Promise<void> => {

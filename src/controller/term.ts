@@ -42,7 +42,11 @@ export const startTerm = (options: TermOptions): LeadersTerm => {
   };
   const budgetQueue = startWorkQueue({ workers, signal, failed, work: (key) => workOnBudget(term, key) });
   const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
-  for (const key of cluster.budgetKeys()) budgetQueue.add(key);
+  for (const key of cluster.budgetKeys()) {
+    const isBehind = cluster.budget(key)?.status?.observedGeneration !== cluster.budget(key)?.generation;
+    if (isBehind) budgetQueue.add(key);
+    else budgetQueue.addUnhurried(key);
+  }
   for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
   return {
     budgetTouched: (key) => budgetQueue.add(key),

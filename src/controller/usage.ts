@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { BudgetUsage, ConnectionBudgetStatus } from '../api/budget-status.ts';
+import type { BudgetUsage } from '../api/budget-status.ts';
 import type { FlowReport } from '../api/connection-node.ts';
 import type { PodState } from './planned.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 /** What the agents saw of a budget's running pods last; undefined: nobody has counted yet. */
 export interface UsageNow {
@@ -70,7 +71,7 @@ export interface PeakUsage {
 
 interface Timing {
   readonly generation: number;
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 

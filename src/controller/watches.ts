@@ -27,7 +27,10 @@ import { budgets, connectionNodes, type CustomObject, networkAttachments } from 
 
 export interface CachesOptions {
   readonly client: KubeClient;
-  /** A budget that has to be looked at again, also when it is gone. */
+  /**
+   * A budget that has to be looked at again, also when it is gone. None before all is listed, for then all have to: what is
+   * seen before is no observation, and a part of a Service's endpoints is not fewer endpoints.
+   */
   readonly touched: (budgetKey: string) => void;
   /** A node whose agent has reported. */
   readonly nodeReported: (name: string) => void;

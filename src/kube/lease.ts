@@ -73,16 +73,19 @@ async function acquire({ election, holder, timing }: Candidate): Promise<Held | 
   const { signal, report } = election;
   let following: string | undefined;
   while (!signal.aborted) {
+    let waitMs = timing.retryPeriodMs * (1 + Math.random() / 5);
     try {
       const taken = await holder.tryToTake(signal);
       if ('sinceMs' in taken) return taken;
+      // Not a period later than it may be.
+      waitMs = Math.min(waitMs, Math.ceil(taken.freeInMs));
       if (taken.heldBy !== following) report?.({ type: 'Following', holder: taken.heldBy });
       following = taken.heldBy;
     } catch (error) {
       const isExpected = signal.aborted || isKubeError(error, 'Conflict', 'AlreadyExists');
       if (!isExpected) report?.({ type: 'CallFailed', error });
     }
-    await sleep(timing.retryPeriodMs * (1 + Math.random() / 5), signal);
+    await sleep(waitMs, signal);
   }
   return undefined;
 }

@@ -3,7 +3,7 @@ import type { KubeClient } from './client.ts';
 import { sleep } from './deadline.ts';
 import { isKubeError, KubeError, type KubeErrorKind } from './kube-error.ts';
 import type { KubeObject, Resource } from './resources.ts';
-import { createWatchStore, type WatchHandlers, type WatchStore } from './watch-store.ts';
+import { createWatchStore, type Project, type WatchHandlers, type WatchStore } from './watch-store.ts';
 import { listPages, watchOnce, type WatchScope } from './watch-stream.ts';
 
 export type { WatchHandlers } from './watch-store.ts';
@@ -22,7 +22,7 @@ export interface ListWatchOptions<Wire extends KubeObject, T> {
   /** Only metadata is sent and parsed; `project` sees nothing else. */
   readonly metadataOnly?: boolean;
   /** What is kept of an object. It runs on each object as it arrives; the object itself is dropped. */
-  readonly project: (object: Wire) => T | undefined;
+  readonly project: Project<Wire, T>;
   readonly handlers?: WatchHandlers<T>;
   /** Everything that went wrong, and every complete list: for logs and metrics. Must not throw. */
   readonly report?: (report: WatchReport) => void;

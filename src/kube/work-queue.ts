@@ -1,4 +1,5 @@
 import { type BackoffLimits, backoffMs } from './backoff.ts';
+import { sleep } from './deadline.ts';
 import { isKubeError } from './kube-error.ts';
 import { createTurns } from './turns.ts';
 
@@ -28,6 +29,8 @@ export interface WorkFailure {
 export interface WorkQueue {
   /** A key that waits already is not added twice; of two times the earlier counts. */
   readonly add: (key: string, when?: { readonly afterMs: number }) => void;
+  /** To be worked on when nothing else waits: what has to be looked at once, although nothing changed. */
+  readonly addUnhurried: (key: string) => void;
   /** Forgets a key's failures and what is planned for it; work under way goes on. */
   readonly forget: (key: string) => void;
   /** Keys that are due and wait for a worker. */
@@ -55,8 +58,9 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
   if (options.signal.aborted) queue.stop();
   return {
     add: (key, when) => queue.add(key, when?.afterMs ?? 0),
+    addUnhurried: (key) => queue.addUnhurried(key),
     forget: (key) => queue.forget(key),
-    waiting: () => queue.due.size,
+    waiting: () => queue.due.size + queue.unhurried.size,
     oldestMs: () => queue.oldestMs(),
     failing: () => queue.failures.size,
     drained: queue.drained.promise,
@@ -64,9 +68,10 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
 }
 
 class Queue {
-  /** In the order of arrival. */
   /** Since when each key is due, the first to be worked on first. */
   readonly due = new Map<string, number>();
+  /** The same for those that wait until nothing is due. */
+  readonly unhurried = new Map<string, number>();
   readonly failures = new Map<string, number>();
   readonly running = new Set<string>();
   readonly drained = Promise.withResolvers<void>();
@@ -85,24 +90,35 @@ class Queue {
       return;
     }
     this.#cancelDelay(key);
-    if (!this.due.has(key)) this.due.set(key, performance.now());
+    if (!this.due.has(key)) this.due.set(key, this.unhurried.get(key) ?? performance.now());
+    this.unhurried.delete(key);
+    this.#dispatch();
+  }
+
+  addUnhurried(key: string): void {
+    if (this.#options.signal.aborted || this.due.has(key) || this.unhurried.has(key)) return;
+    this.unhurried.set(key, performance.now());
     this.#dispatch();
   }
 
   oldestMs(): number {
-    const [since] = this.due.values();
-    return since === undefined ? 0 : performance.now() - since;
+    const nowMs = performance.now();
+    const [since = nowMs] = this.due.values();
+    const [sinceUnhurried = nowMs] = this.unhurried.values();
+    return nowMs - Math.min(since, sinceUnhurried);
   }
 
   forget(key: string): void {
     this.failures.delete(key);
     this.#cancelDelay(key);
     this.due.delete(key);
+    this.unhurried.delete(key);
   }
 
   stop(): void {
     for (const key of this.#delayed.keys()) this.#cancelDelay(key);
     this.due.clear();
+    this.unhurried.clear();
     if (this.running.size === 0) this.drained.resolve();
   }
 
@@ -121,13 +137,14 @@ class Queue {
 
   /** A key that is due while it is worked on waits for its own end, and blocks no other. */
   #dispatch(): void {
-    for (const key of this.due.keys()) {
-      if (this.running.size >= this.#options.workers) return;
-      if (this.running.has(key)) continue;
-      this.due.delete(key);
-      this.running.add(key);
-      void this.#workOn(key);
-    }
+    for (const waiting of [this.due, this.unhurried])
+      for (const key of waiting.keys()) {
+        if (this.running.size >= this.#options.workers) return;
+        if (this.running.has(key)) continue;
+        waiting.delete(key);
+        this.running.add(key);
+        void this.#workOn(key);
+      }
   }
 
   async #workOn(key: string): Promise<void> {
@@ -138,12 +155,18 @@ class Queue {
       if (againAfterMs !== undefined) this.add(key, againAfterMs);
     } catch (error) {
       this.#retry(key, error);
+      await this.#pauseAfter(error);
     } finally {
       await this.#turn();
       this.running.delete(key);
       if (!signal.aborted) this.#dispatch();
       else if (this.running.size === 0) this.drained.resolve();
     }
+  }
+
+  /** Who was told that it asks too much asks for nothing else until then; those that were answered go on. */
+  async #pauseAfter(error: unknown): Promise<void> {
+    if (isKubeError(error, 'TooManyRequests')) await sleep(error.retryAfterMs ?? 0, this.#options.signal);
   }
 
   #retry(key: string, error: unknown): void {

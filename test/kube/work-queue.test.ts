@@ -131,6 +131,38 @@ test('a failure that names its time is done again then', async () => {
   expect(failures[0]!.retryInMs).toBeGreaterThanOrEqual(60_000);
 });
 
+test('a worker that is told to ask for less rests that long, and what was answered goes on', async () => {
+  const error = new KubeError('slow down', { kind: 'TooManyRequests', retryAfterMs: 60_000 });
+  const started: string[] = [];
+  const { queue } = gatedQueue({
+    work: async (key) => {
+      started.push(key);
+      if (key === 'refused') throw error;
+      return {};
+    },
+  });
+  for (const key of ['refused', 'a', 'b']) queue.add(key);
+  await until(() => started, ['refused', 'a', 'b']);
+  for (const key of ['refused too', 'refused', 'c']) queue.add(key);
+  await until(() => started.length, 5);
+  expect(started.slice(3)).toEqual(['refused too', 'c']);
+});
+
+test('what waits unhurried is worked on when nothing else is, and is not done twice when it is hurried', async () => {
+  const { queue, started, finish } = gatedQueue({ workers: 1 });
+  for (const key of ['first', 'a', 'b', 'c']) queue.addUnhurried(key);
+  queue.add('changed');
+  queue.add('b');
+  queue.addUnhurried('changed');
+  expect(queue.waiting()).toBe(4);
+  for (const [position, key] of ['first', 'changed', 'b', 'a', 'c'].entries()) {
+    await until(() => started[position], key);
+    finish(key);
+  }
+  await pause(20);
+  expect(started).toEqual(['first', 'changed', 'b', 'a', 'c']);
+});
+
 test('work can ask to be done again without having failed', async () => {
   const results = [{ againAfterMs: 5 }, {}];
   const { queue } = gatedQueue({ work: async () => results.shift() ?? {} });
