@@ -5,15 +5,19 @@ import { fileURLToPath } from 'node:url';
 import { ensureComponents } from '../test/cluster/lab/build.ts';
 import { chartReadme } from './chart-readme.ts';
 import { crdFiles, type GeneratedFile } from './crd-files.ts';
+import { dashboardJson } from './dashboard.ts';
 import { generateProto } from './generate-proto.ts';
+import { metricsReference } from './metrics-reference.ts';
 import { installManifest } from './render-chart.ts';
 
 /** Files and folders that hold nothing but what is generated. */
 export const generatedPaths = [
   'crds',
   'deploy/chart/README.md',
+  'deploy/chart/dashboards',
   'deploy/chart/templates/crds',
   'deploy/install.yaml',
+  'docs/metrics.md',
   'src/nri/gen',
   'src/ttrpc/gen',
 ] as const;
@@ -34,7 +38,12 @@ export async function generateInto(root: string, options: GenerateOptions): Prom
   const { signal } = options;
   const helm = (await ensureComponents(['helm'], options))('helm');
   const readme = chartReadme(await readFile(join(root, chart, 'values.yaml'), 'utf8'));
-  const files = [...crdFiles(), { path: `${chart}/README.md`, text: readme }];
+  const files = [
+    ...crdFiles(),
+    { path: `${chart}/README.md`, text: readme },
+    { path: `${chart}/dashboards/connectionbudget.json`, text: dashboardJson() },
+    { path: 'docs/metrics.md', text: metricsReference() },
+  ];
   await Promise.all(['crds', `${chart}/templates/crds`].map((folder) => emptyFolder(join(root, folder))));
   await Promise.all(files.map((file) => writeGenerated(root, file)));
   const install = await installManifest({ helm, chart: join(root, chart), signal });

@@ -82,7 +82,7 @@ function appFile(path: string, content: ImageFile['content']): ImageFile {
   return { path: `app/${path}`, mode: 0o644, content };
 }
 
-async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[]> {
+export async function bundles(entries: readonly Program[]): Promise<readonly ImageFile[]> {
   const missing = entries.filter(({ source }) => !existsSync(join(checkout, source)));
   if (missing.length > 0) {
     throw new Error(

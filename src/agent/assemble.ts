@@ -8,9 +8,8 @@ import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import { runProgram } from '../linux/programs.ts';
 import { listFolder, readSmallFile } from '../linux/small-files.ts';
 import type { Logger } from '../observability/logger.ts';
-import type { Metrics } from '../observability/metrics.ts';
 import { AddressFiles } from './address-file.ts';
-import { type AgentMetrics, agentMetrics } from './agent-metrics.ts';
+import type { AgentMetrics } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { CpuMeter } from './cpu-meter.ts';
 import type { Host } from './host.ts';
@@ -41,6 +40,8 @@ export interface Agent {
   readonly cpuMeter: CpuMeter;
   /** Settles when the pods that were there have been looked at. */
   readonly firstSight: PromiseWithResolvers<void>;
+  /** When the pods were last looked at, whether that succeeded or not (performance.now); Infinity: no look is due yet. */
+  readonly lastLook: { atMs: number };
   readonly onError: (error: unknown) => void;
 }
 
@@ -48,7 +49,7 @@ export interface Machinery {
   readonly procRoot: string;
   readonly worker: NamespaceWorker;
   readonly writer: ConnectionNodeWriter;
-  readonly metrics: Metrics;
+  readonly metrics: AgentMetrics;
 }
 
 /** Of the node, through the mounts of the agent's container. */
@@ -84,16 +85,15 @@ function hostFor(
 }
 
 /** Nothing runs yet. */
-export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics: registry }: Machinery): Agent {
+export function assemble(options: AgentOptions, { procRoot, worker, writer, metrics }: Machinery): Agent {
   const { logger, nodeName } = options;
-  const metrics = agentMetrics(registry);
   const onError = (error: unknown): void => {
     metrics.countError(error);
     logger.warn({ error }, 'something on this node could not be done');
   };
   const notify = (): void => publisher.notify();
   const node = new NodeView(notify);
-  const pods = new PlannedPods(notify);
+  const pods = new PlannedPods(notify, metrics.countLate);
   const onKeys = (): void => {
     verifier.judgeAgain(keys.judge);
     notify();
@@ -106,7 +106,7 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
     read: () => readStatus({ options, node, pods, keys, lateBefore }),
     write: (status, signal) => writer.write(nodeName, status, { signal }),
     onWrite: (error) => {
-      metrics.countWrite(error !== undefined);
+      metrics.countWrite(error);
       if (error !== undefined) logger.warn({ error }, 'the ConnectionNode was not written');
     },
     timing: options.timing.publish,
@@ -114,8 +114,9 @@ export function assemble(options: AgentOptions, { procRoot, worker, writer, metr
   const verifier = new Verifier(pods, host, onError);
   const cpuMeter = new CpuMeter();
   const flows = flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError });
-  const parts = { options, logger, metrics, host, node, keys, pods, lateBefore, verifier, publisher, flows, cpuMeter };
-  return { ...parts, firstSight: Promise.withResolvers<void>(), onError };
+  const firstSight = Promise.withResolvers<void>();
+  const parts = { host, node, keys, pods, lateBefore, verifier, publisher, flows, cpuMeter };
+  return { options, logger, metrics, ...parts, firstSight, lastLook: { atMs: Infinity }, onError };
 }
 
 type FlowParts = Pick<Agent, 'options' | 'metrics' | 'pods' | 'cpuMeter' | 'onError'> & Pick<Machinery, 'worker'>;

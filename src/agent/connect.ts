@@ -5,6 +5,7 @@ import { type PluginState, runPlugin } from '../nri/plugin.ts';
 import type { Agent } from './assemble.ts';
 import { readFacts } from './look-after.ts';
 import { podEvents } from './pod-events.ts';
+import { timedHandlers } from './timed-handlers.ts';
 
 /** Answers the container runtime until the signal aborts. Rejects with NriError where that can never come about again. */
 export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
@@ -34,7 +35,7 @@ export function connect(agent: Agent, signal: AbortSignal): Promise<void> {
     socketPath: options.nriSocketPath,
     name: 'connection-budget',
     index: '50',
-    handlers,
+    handlers: timedHandlers(handlers, agent.metrics.sawEvent),
     onState,
     onError,
   };
@@ -50,7 +51,10 @@ const isRemoved = (folder: string): boolean => statSync(folder, { throwIfNoEntry
 function seeState({ node, logger, metrics }: Agent, state: PluginState): void {
   const obstacleBefore = node.obstacle;
   node.seePlugin(state);
-  if (state.state === 'registered') logger.info({ runtime: node.runtime }, 'registered with the container runtime');
+  if (state.state === 'registered') {
+    metrics.countRegistration();
+    logger.info({ runtime: node.runtime }, 'registered with the container runtime');
+  }
   if (state.state !== 'lost') return;
   metrics.countError(state.reason);
   // Each attempt ends in one: only another reason is news.

@@ -6,7 +6,7 @@ import { readNode } from './runtime-process.ts';
 
 /** Finds what events do not tell: ends of pods, processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, host, cpuMeter, flows, metrics, onError } = agent;
+  const { options, verifier, keys, pods, host, cpuMeter, flows, metrics, lastLook, onError } = agent;
   const { verifyEveryMs } = options.timing;
   while (await pause(jittered(verifyEveryMs), signal)) {
     try {
@@ -19,6 +19,7 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
     } catch (error) {
       if (!signal.aborted) onError(error);
     }
+    lastLook.atMs = performance.now();
   }
 }
 

@@ -70,6 +70,16 @@ export interface PlannedPod {
   readonly flows?: readonly FlowReport[];
 }
 
+export const lateParts = ['Limits', 'Sysctls', 'Addresses', 'Spread'] as const;
+export type LatePart = (typeof lateParts)[number];
+
+const lateness: Readonly<Record<LatePart, (pod: PlannedPod) => boolean>> = {
+  Limits: ({ containers }) => containers.values().some(({ nofile }) => nofile.isLate),
+  Sysctls: ({ sysctls }) => sysctls.isLate,
+  Addresses: ({ addresses }) => addresses.isLate,
+  Spread: ({ spread }) => spread.isLate,
+};
+
 interface Refused {
   readonly pod: PlannedPod;
   readonly atMs: number;
@@ -83,9 +93,12 @@ export class PlannedPods {
   readonly #pods = new Map<string, PlannedPod>();
   readonly #refused = new Map<string, Refused>();
   readonly #onChange: () => void;
+  readonly #onLate: (part: LatePart) => void;
 
-  constructor(onChange: () => void) {
+  /** `onLate`: something of a pod had to be set after the pod had started. */
+  constructor(onChange: () => void, onLate: (part: LatePart) => void = () => undefined) {
     this.#onChange = onChange;
+    this.#onLate = onLate;
   }
 
   get(sandboxId: string): PlannedPod | undefined {
@@ -102,6 +115,11 @@ export class PlannedPods {
   }
 
   put(pod: PlannedPod): void {
+    const before = this.#pods.get(pod.sandboxId);
+    for (const part of lateParts) {
+      const wasLate = before !== undefined && lateness[part](before);
+      if (lateness[part](pod) && !wasLate) this.#onLate(part);
+    }
     this.#pods.set(pod.sandboxId, pod);
     this.#onChange();
   }

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { planAnnotation } from '../api/names.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_pb.ts';
-import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
+import type { ContainerAdjustment } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
 import { recallAddresses } from './look-after-addresses.ts';
@@ -18,6 +18,7 @@ import {
 import { readNetnsOwner, readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
 import { sourceAddressesOf } from './source-addresses.ts';
+import type { AnsweredEvents } from './timed-handlers.ts';
 import type { Verifier } from './verify.ts';
 import type { Judge, JudgedPlan } from './verify-signature.ts';
 
@@ -40,7 +41,7 @@ export interface PodEventOptions {
 /**
  * What the agent does at each event of the runtime. Whatever else fails here, the pod starts as Kubernetes would start it.
  */
-export function podEvents(options: PodEventOptions): PluginHandlers {
+export function podEvents(options: PodEventOptions): AnsweredEvents {
   const { pods, verifier, inBackground } = options;
   return {
     synchronize: async (sandboxes, containers, until) => {

@@ -5,8 +5,10 @@ import { mountProc } from '../linux/mount.ts';
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { serveObservability } from '../observability/serve-observability.ts';
+import { agentMetrics, type AgentSight, observeAgent } from './agent-metrics.ts';
 import type { AgentOptions } from './agent-options.ts';
 import { type Agent, assemble } from './assemble.ts';
+import { brokenParts, type Pulse } from './broken-parts.ts';
 import { connect } from './connect.ts';
 import { giveBackForEver, observeFlowsForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
@@ -28,11 +30,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
-  const metrics = createMetrics({ eventLoopMonitoringPrecision: 100 });
+  const registry = createMetrics({ eventLoopMonitoringPrecision: 100 });
+  const metrics = agentMetrics(registry);
   const procRoot = prepareProc(options);
   const workerOptions = {
     procRoot,
     signal,
+    onDiscarded: metrics.countDiscardedThread,
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
   const worker = createNamespaceWorker(workerOptions);
@@ -44,7 +48,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   );
   const agent = assemble(options, { procRoot, worker, writer, metrics });
   await readFacts(agent, signal);
-  const server = await serve(agent, metrics, signal);
+  const server = await serve(agent, registry, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
   try {
     await serveNode(agent, signal);
@@ -64,6 +68,7 @@ async function serveNode(agent: Agent, signal: AbortSignal): Promise<void> {
   };
   using sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
   if (sole === undefined) return;
+  agent.lastLook.atMs = performance.now();
   const parts = [connect, verifyForEver, observeFlowsForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
@@ -88,20 +93,34 @@ function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
 
 function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
   const { options, node } = agent;
-  const text = (): Promise<string> => {
-    seeState(agent);
-    return metrics.text();
-  };
-  const ready = (): true | readonly string[] =>
-    node.isSynchronized || [`not registered with the container runtime: ${node.obstacle}`];
-  return serveObservability({ port: options.observabilityPort, ready, metrics: { ...metrics, text }, signal });
+  observeAgent(metrics, () => sightOf(agent));
+  return serveObservability({
+    port: options.observabilityPort,
+    gates: () => [
+      {
+        gate: 'runtime',
+        isOpen: node.isSynchronized,
+        reason: `not registered with the container runtime: ${node.obstacle}`,
+      },
+    ],
+    broken: () => brokenParts(pulseOf(agent)),
+    metrics,
+    signal,
+  });
 }
 
-/** When it is asked for: what is published may be older, while the API server takes nothing. */
-function seeState({ metrics, node, ...state }: Agent): void {
-  metrics.seePods(reportsFor({ ...state, pods: state.pods.reported() }));
-  metrics.seeRuntime(node.isSynchronized);
-}
+const pulseOf = ({ host, lastLook, options }: Agent): Pulse => ({
+  threadFailuresInARow: host.worker.failuresInARow,
+  sinceLastLookMs: performance.now() - lastLook.atMs,
+  lookEveryMs: options.timing.verifyEveryMs,
+});
+
+const sightOf = ({ node, pods, keys, lateBefore }: Agent): AgentSight => ({
+  pods: reportsFor({ lateBefore, pods: pods.reported() }),
+  isSynchronized: node.isSynchronized,
+  leasedAddresses: pods.all().reduce((sum, { addresses }) => sum + (addresses.leases?.count ?? 0), 0),
+  acceptedKeys: keys.keyIds.length,
+});
 
 async function publish({ options, publisher, firstSight }: Agent, signal: AbortSignal): Promise<void> {
   await Promise.race([firstSight.promise, pause(options.timing.firstSightMs, signal)]);

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { condition } from './conditions.ts';
 import { countOrZero, label } from './fields.ts';
+import { mostFlows } from './pod-annotation.ts';
 
 /**
  * What the controller writes into a budget's status; the plan in short, the whole of it is in `plan -o json`. What another
@@ -64,11 +65,39 @@ const bindingLimit = z.object({
   needed: countOrZero('What the plan needs, in its unit.'),
   unit: z.string().max(16).meta({ description: 'Unit of capacity and needed.' }),
 });
+export type BindingLimit = z.output<typeof bindingLimit>;
 
 const resolvedDestination = z.object({
   flow: label('Outbound flow.'),
   targets: countOrZero('Distinct destinations (address and port) that were resolved.'),
 });
+
+const flowUsage = z.object({
+  name: label('Flow of the budget.'),
+  peakConnections: countOrZero('Most established connections of the flow that were seen in one pod.'),
+});
+
+/** Values in use change with every connection: only the peaks are kept here, and what is used now is a metric. */
+const usage = z.object({
+  peakConnections: countOrZero(
+    'Most TCP sockets that were seen in one pod since the spec was changed, in sockets, in steps of 5 % of its plan.',
+  ).optional(),
+  peakDescriptorsPercent: z.int().min(0).max(100).optional().meta({
+    description:
+      'Most descriptors that were seen in one process since then, in percent of its soft limit, in steps of 5.',
+  }),
+  flows: z
+    .array(flowUsage)
+    .max(mostFlows)
+    .optional()
+    .meta({
+      description: 'The same for each flow; absent where no agent can tell flows apart.',
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    }),
+  peakTime: z.string().meta({ description: 'When one of them rose last, RFC 3339.', format: 'date-time' }),
+});
+export type BudgetUsage = z.output<typeof usage>;
 
 export const connectionBudgetStatus = z.object({
   observedGeneration: countOrZero('Generation of the spec that this status is about.').optional(),
@@ -102,7 +131,7 @@ export const connectionBudgetStatus = z.object({
     })
     .optional()
     .meta({ description: 'Pods by how far they are.' }),
-  peakConnections: countOrZero('Most TCP sockets that an agent saw in one pod, in sockets.').optional(),
+  usage: usage.optional().meta({ description: 'Peaks of use that the agents saw; absent before one has counted.' }),
   message: z.string().max(1024).optional().meta({ description: 'The state in one sentence.' }),
 });
 export type ConnectionBudgetStatus = z.output<typeof connectionBudgetStatus>;

@@ -128,6 +128,11 @@ export const connectionBudgetCrd = (): JsonObject =>
       }),
       column('Binds', '.status.bindingLimit.limit', { type: 'string', description: 'Limit that binds.' }),
       column('Pods', '.status.pods.matched', { type: 'integer', description: 'Running pods that match.' }),
+      column('Peak', '.status.usage.peakConnections', {
+        type: 'integer',
+        description: 'Most TCP sockets that were seen in one pod.',
+        priority: 1,
+      }),
       conditionColumn('Feasible'),
       conditionColumn('Applied', 1),
       conditionColumn('Verified', 1),

@@ -1,12 +1,15 @@
+import { once } from 'node:events';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { type Controller, startController } from '../controller/run.ts';
+import { apiMetrics } from '../kube/api-metrics.ts';
 import { createKubeClient, type KubeClient } from '../kube/client.ts';
 import { inClusterKubeConfig, type KubeConfig, readKubeConfig } from '../kube/kube-config.ts';
+import type { Answered } from '../kube/transport.ts';
 import { createLogger, type Logger, logLevels } from '../observability/logger.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
-import { serveObservability } from '../observability/serve-observability.ts';
+import { type Gate, serveObservability } from '../observability/serve-observability.ts';
 import { startWebhook, webhookNamesIn } from '../webhook/run.ts';
 
 /** The operator: the controller and the webhook in one process. Every replica serves and observes, one writes. */
@@ -86,6 +89,8 @@ interface Process {
   readonly client: KubeClient;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Counts the calls to the API server. */
+  readonly answered: (answered: Answered) => void;
   /** Fires first: stop serving and leading. */
   readonly stopping: AbortController;
   /** Fires when nobody asks any more. */
@@ -95,19 +100,28 @@ interface Process {
   webhookIsReady: boolean;
 }
 
-const readiness = ({ stopping, webhookIsReady }: Process, controller: Controller): true | readonly string[] => {
-  if (stopping.signal.aborted) return ['stopping'];
-  const reasons = [
-    ...controller.unsynced().map((resource) => `${resource} are not listed yet`),
-    ...(webhookIsReady ? [] : ['the webhook does not serve yet']),
+const gatesOf = ({ stopping, webhookIsReady }: Process, controller: Controller): readonly Gate[] => {
+  const running = { gate: 'running', isOpen: !stopping.signal.aborted, reason: 'stopping' };
+  if (!running.isOpen) return [running];
+  return [
+    running,
+    ...controller.watches().map(({ resource, hasSynced }) => ({
+      gate: resource,
+      isOpen: hasSynced,
+      reason: `${resource} are not listed yet`,
+    })),
+    { gate: 'webhook', isOpen: webhookIsReady, reason: 'the webhook does not serve yet' },
   ];
-  return reasons.length === 0 ? true : reasons;
+};
+
+const abortOf = async (signal: AbortSignal): Promise<void> => {
+  if (!signal.aborted) await once(signal, 'abort');
 };
 
 /** Only from whole answers: a pod that is admitted before the caches are filled would stay without its plan. */
 const serveWebhook = async (running: Process, controller: Controller): Promise<void> => {
   const { settings, client, logger, metrics, stopping } = running;
-  await controller.synced;
+  await Promise.race([controller.synced, abortOf(stopping.signal)]);
   if (stopping.signal.aborted) return;
   const webhook = await startWebhook({
     client,
@@ -128,6 +142,12 @@ const serveWebhook = async (running: Process, controller: Controller): Promise<v
   await webhook.closed;
 };
 
+/** A cache that nobody fills any more answers as if nothing changed: better to start anew. Rejects when one has ended. */
+const endOfWatches = async ({ stopped }: Controller): Promise<never> => {
+  await stopped;
+  throw new Error('the watches have ended');
+};
+
 /** Serves until it is told to stop; then: not ready, drained and Lease given back, watches ended, probes ended. */
 const run = async (running: Process): Promise<void> => {
   const { settings, config, client, logger, metrics, stopping, deaf, silent } = running;
@@ -137,6 +157,7 @@ const run = async (running: Process): Promise<void> => {
     client,
     namespace,
     identity,
+    answered: running.answered,
     logger: logger.child({ part: 'controller' }),
     metrics,
     leadSignal: stopping.signal,
@@ -145,19 +166,19 @@ const run = async (running: Process): Promise<void> => {
   const observability = await serveObservability({
     port: settings['observability-port'],
     ...(host === undefined ? {} : { host }),
-    ready: () => readiness(running, controller),
+    gates: () => gatesOf(running, controller),
     metrics,
     signal: silent.signal,
   });
   logger.info({ port: observability.port }, 'probes and metrics are served');
   const parts = [controller.retired, serveWebhook(running, controller)];
   try {
-    await Promise.all(parts);
+    await Promise.race([Promise.all(parts), endOfWatches(controller)]);
   } finally {
     stopping.abort();
     await Promise.allSettled(parts);
     deaf.abort();
-    await controller.stopped;
+    await Promise.allSettled([controller.stopped]);
     await client.close();
     silent.abort();
     await observability.closed;
@@ -176,12 +197,15 @@ const main = async (): Promise<number> => {
     return 2;
   }
   const logger = createLogger({ level: settings['log-level'], name: 'operator' });
+  const metrics = createMetrics();
+  const answered = apiMetrics(metrics);
   const running: Process = {
     settings,
     config,
-    client: createKubeClient(config, { connections: 4 }),
+    client: createKubeClient(config, { connections: 4, answered }),
     logger,
-    metrics: createMetrics(),
+    metrics,
+    answered,
     stopping: new AbortController(),
     deaf: new AbortController(),
     silent: new AbortController(),

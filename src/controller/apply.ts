@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import { controllerFieldManager, group } from '../api/names.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -6,12 +5,13 @@ import { eventFor, type Happening } from '../kube/event.ts';
 import { isKubeError } from '../kube/kube-error.ts';
 import { budgetApiVersion, budgets } from './resources.ts';
 import { budgetKey, type StoredBudget } from './cluster.ts';
+import { type StoredStatus, storedStatusOf } from './stored-status.ts';
 import type { Transition } from './transitions.ts';
 
 /** The writes of the leader: statuses and Events. */
 export interface Writer {
   /** The status as it is stored, also when the cache has not seen our last write yet. */
-  readonly storedStatus: (budget: StoredBudget) => ConnectionBudgetStatus | undefined;
+  readonly storedStatus: (budget: StoredBudget) => StoredStatus | undefined;
   /** Writes what is not there yet; nothing where nothing changed. Throws KubeError. */
   readonly writeStatus: (budget: StoredBudget, status: ConnectionBudgetStatus) => Promise<'Written' | 'Unchanged'>;
   /** Telling the same again does nothing. Throws KubeError. */
@@ -29,7 +29,7 @@ export interface WriterOptions {
 interface Written {
   readonly uid: string;
   readonly resourceVersion: string;
-  readonly status: ConnectionBudgetStatus;
+  readonly status: StoredStatus;
 }
 
 /** Resource versions of one kind are decimal numbers that only grow (KEP-5504). */
@@ -43,7 +43,7 @@ const reportingController = `${group}/controller`;
 
 export const createWriter = ({ client, identity, signal }: WriterOptions): Writer => {
   const written = new Map<string, Written>();
-  const storedStatus = (budget: StoredBudget): ConnectionBudgetStatus | undefined => {
+  const storedStatus = (budget: StoredBudget): StoredStatus | undefined => {
     const own = written.get(budgetKey(budget));
     if (own?.uid === budget.uid && isNewer(own.resourceVersion, budget.resourceVersion)) return own.status;
     written.delete(budgetKey(budget));
@@ -52,14 +52,15 @@ export const createWriter = ({ client, identity, signal }: WriterOptions): Write
   return {
     storedStatus,
     writeStatus: async (budget, status) => {
-      if (isDeepStrictEqual(status, storedStatus(budget))) return 'Unchanged';
+      const stored = storedStatusOf(status);
+      if (stored.digest === storedStatus(budget)?.digest) return 'Unchanged';
       const { namespace, name, uid } = budget;
       const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
       // With the uid: an object of the same name that came after this one is another budget.
       const fields = { metadata: { uid }, status };
       // A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force.
       const answer = await client.apply(target, fields, { fieldManager: controllerFieldManager, force: true, signal });
-      written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status });
+      written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status: stored });
       return 'Written';
     },
     tell: async (regarding, { id, type, reason, action, note }) => {

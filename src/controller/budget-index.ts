@@ -19,8 +19,8 @@ const selectorsOf = ({ parsed }: StoredBudget): readonly LabelSelector[] => {
     : [spec.selector, ...spec.inbound.flatMap(({ clients }) => clients?.podSelector ?? [])];
 };
 
-/** Shelves are named by JSON, for a label's value may be anything. What requires no label is on the namespace's own. */
-const shelfOf = (namespace: string, ...label: readonly string[]): string => JSON.stringify([namespace, ...label]);
+/** Two labels that share a shelf are told apart by the selector. What requires no label is on the namespace's own. */
+const shelfOf = (namespace: string, ...label: readonly string[]): string => `${namespace}\n${label.join('\n')}`;
 
 export const createBudgetIndex = (): BudgetIndex => {
   const shelves = createGrouped<StoredBudget>();

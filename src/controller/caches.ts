@@ -27,17 +27,18 @@ export interface Caches {
   readonly cluster: Cluster;
   /** Resolves when every kind was listed once, or the signal fired. */
   readonly synced: Promise<void>;
-  /** Kinds that were not listed yet. */
-  readonly unsynced: () => readonly string[];
   readonly contents: () => readonly CacheContents[];
   readonly stopped: Promise<void>;
 }
 
-/** How much of a kind is held, and which objects of which versions (WatchCache.digest). */
+/** How much of a kind is held, whether that is all, and which objects of which versions (WatchCache.digest). */
 export interface CacheContents {
   readonly resource: string;
   readonly objects: number;
   readonly digest: number;
+  /** Since the last event or bookmark; undefined: not listed yet. */
+  readonly silentMs: number | undefined;
+  readonly hasSynced: boolean;
 }
 
 /** Follows every kind that a decision needs, and tells which budgets a change concerns. */
@@ -50,6 +51,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsByNode: createGrouped(),
     slices: createGrouped(),
   };
+  const gate = gateFor(options.touched);
   const leastFacts = rememberedFacts(() => nodesWithAgent(lookups));
   const affected = affectedBudgets({
     cluster: { ...selections(indices), budgetKeys: () => lookups.budgets.keys() },
@@ -57,7 +59,7 @@ export const startCaches = (options: CachesOptions): Caches => {
     podsOn: indices.podsByNode.in,
     budgetsOfService: indices.budgetsByService.in,
     leastFactsChanged: leastFacts.changed,
-    touched: options.touched,
+    touched: gate.pass,
   });
   const watching = { options, indices, affected };
   const pods = watchPods(watching);
@@ -70,13 +72,25 @@ export const startCaches = (options: CachesOptions): Caches => {
     connectionNodes: watchConnectionNodes(watching),
     attachments: watchAttachments(watching),
   };
-  const each: readonly (readonly [string, WatchCache<unknown>])[] = Object.entries({ ...lookups, pods, slices });
+  const each: readonly WatchCache<unknown>[] = [...Object.values(lookups), pods, slices];
   return {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
-    synced: Promise.all(each.map(([, cache]) => cache.synced)).then(() => undefined),
-    unsynced: () => each.filter(([, cache]) => !cache.hasSynced()).map(([resource]) => resource),
-    contents: () => each.map(([, cache]) => contentsOf(cache)),
-    stopped: Promise.all(each.map(([, cache]) => cache.stopped)).then(() => undefined),
+    synced: Promise.all(each.map(({ synced }) => synced)).then(gate.open),
+    contents: () => each.map(contentsOf),
+    stopped: Promise.all(each.map(({ stopped }) => stopped)).then(() => undefined),
+  };
+};
+
+/** Closed until all is listed: CachesOptions.touched. */
+const gateFor = (touched: CachesOptions['touched']): { readonly pass: typeof touched; readonly open: () => void } => {
+  let isOpen = false;
+  return {
+    pass: (key) => {
+      if (isOpen) touched(key);
+    },
+    open: () => {
+      isOpen = true;
+    },
   };
 };
 
@@ -93,6 +107,8 @@ const contentsOf = (cache: WatchCache<unknown>): CacheContents => ({
   resource: cache.plural,
   objects: cache.size(),
   digest: cache.digest(),
+  silentMs: cache.silentMs(),
+  hasSynced: cache.hasSynced(),
 });
 
 const selections = ({ budgets, budgetsByLabel, pods }: Indices) => ({

@@ -1,12 +1,12 @@
 import type { Attachment } from '../addresses/multus.ts';
 import type { ParsedBudget } from '../api/budget-object.ts';
-import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConnectionNodeStatus } from '../api/connection-node.ts';
 import type { ObservedPod } from '../api/demand.ts';
 import type { LabelSelector } from '../api/flows.ts';
 import type { AppliedSection } from '../api/pod-annotation.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import type { EndpointSliceObject, ServiceObject } from '../api/observed-service.ts';
+import type { StoredStatus } from './stored-status.ts';
 
 /** What the controller keeps of the cluster's objects: only what a decision needs. */
 
@@ -19,7 +19,7 @@ export interface StoredBudget {
   /** An object that became invalid stays stored; its violations are its answer. */
   readonly parsed: ParsedBudget;
   /** undefined: none yet, or not one of ours. */
-  readonly status: ConnectionBudgetStatus | undefined;
+  readonly status: StoredStatus | undefined;
 }
 
 export interface ClusterPod {

@@ -1,32 +1,22 @@
-import type { ConditionStatus } from '../api/conditions.ts';
 import { kubeErrorKinds } from '../kube/kube-error.ts';
+import type { WorkQueue } from '../kube/work-queue.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { CacheContents } from './caches.ts';
+import { type BudgetFigures, createBudgetMetrics } from './budget-metrics.ts';
 
-const readyStates = ['True', 'False', 'Unknown'] as const;
 const errorKinds = [...kubeErrorKinds, 'Internal'];
-const resources = [
-  'connectionbudgets',
-  'connectionnodes',
-  'endpointslices',
-  'namespaces',
-  'network-attachment-definitions',
-  'nodes',
-  'pods',
-  'services',
-] as const;
+
+export type QueueView = Pick<WorkQueue, 'waiting' | 'oldestMs' | 'failing'>;
 
 export interface ControllerMetrics {
   readonly reconciled: (result: 'Written' | 'Unchanged' | 'Failed', seconds: number) => void;
   readonly failed: (kind: string) => void;
   readonly eventFailed: (kind: string) => void;
-  readonly watchInterrupted: (resource: string, kind: string) => void;
-  readonly queued: (keys: number) => void;
-  readonly leading: () => void;
-  /** What only a leader knows is 0 where nobody leads, so that the sum over the replicas is right. */
+  readonly leading: (queue: QueueView) => void;
+  /** What only a leader knows is 0 or absent where nobody leads, so that the sum over the replicas is right. */
   readonly retired: () => void;
-  /** A budget's status of Ready became another; undefined: there is no such budget. */
-  readonly readyChanged: (before: ConditionStatus | undefined, now: ConditionStatus | undefined) => void;
+  /** What was decided about a budget. */
+  readonly budgetSeen: (key: string, figures: BudgetFigures) => void;
+  readonly budgetGone: (key: string) => void;
 }
 
 export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
@@ -36,37 +26,59 @@ export const controllerMetrics = (metrics: Metrics): ControllerMetrics => {
     labels: { result: ['Written', 'Unchanged', 'Failed'] },
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10],
   });
-  const noLabels = { labels: {} };
-  const queue = metrics.gauge({ name: 'connectionbudget_queue_budgets', help: 'Budgets that wait.', ...noLabels });
-  const leader = metrics.gauge({ name: 'connectionbudget_leader_info', help: '1 while it leads.', ...noLabels });
-  const total = metrics.gauge({
-    name: 'connectionbudget_budgets_count',
-    help: 'Budgets by the status of their condition Ready.',
-    labels: { ready: readyStates },
+  const leads = metrics.gauge({
+    name: 'connectionbudget_leader_info',
+    help: '1 while this replica leads and writes.',
+    labels: {},
   });
-  const counts = { True: 0, False: 0, Unknown: 0 };
-  const counted = (state: ConditionStatus, change: number): void => {
-    counts[state] += change;
-    total({ ready: state }, counts[state]);
-  };
+  const budgets = createBudgetMetrics(metrics);
+  const queue = observedQueue(metrics);
   return {
     reconciled: (result, seconds) => reconcileSeconds({ result }, seconds),
     ...failureMetrics(metrics),
-    queued: (keys) => queue({}, keys),
-    leading: () => leader({}, 1),
+    leading: (view) => {
+      leads({}, 1);
+      queue.view = view;
+    },
     retired: () => {
-      leader({}, 0);
-      queue({}, 0);
-      for (const state of readyStates) counted(state, -counts[state]);
+      leads({}, 0);
+      queue.view = undefined;
+      budgets.retired();
     },
-    readyChanged: (before, now) => {
-      if (before !== undefined) counted(before, -1);
-      if (now !== undefined) counted(now, 1);
-    },
+    budgetSeen: budgets.seen,
+    budgetGone: budgets.gone,
   };
 };
 
-const failureMetrics = (metrics: Metrics): Pick<ControllerMetrics, 'failed' | 'eventFailed' | 'watchInterrupted'> => {
+const queueGauges: readonly {
+  readonly name: string;
+  readonly help: string;
+  readonly read: (queue: QueueView) => number;
+}[] = [
+  { name: 'connectionbudget_queue_budgets', help: 'Budgets that wait.', read: (queue) => queue.waiting() },
+  {
+    name: 'connectionbudget_queue_oldest_seconds',
+    help: 'How long the first of them waits.',
+    read: (queue) => queue.oldestMs() / 1000,
+  },
+  {
+    name: 'connectionbudget_queue_retrying_budgets',
+    help: 'Budgets whose last reconciliation failed; each is tried again, later and later.',
+    read: (queue) => queue.failing(),
+  },
+];
+
+/** The leader's queue, looked at when somebody asks. */
+const observedQueue = (metrics: Metrics): { view: QueueView | undefined } => {
+  const queue: { view: QueueView | undefined } = { view: undefined };
+  for (const { name, help, read } of queueGauges)
+    metrics.observedGauge({ name, help, labels: {} }, () => [
+      { labels: {}, value: queue.view === undefined ? 0 : read(queue.view) },
+    ]);
+  return queue;
+};
+
+const failureMetrics = (metrics: Metrics): Pick<ControllerMetrics, 'failed' | 'eventFailed'> => {
   const failures = metrics.counter({
     name: 'connectionbudget_reconcile_failures_total',
     help: 'Reconciliations that failed and are tried again.',
@@ -77,36 +89,8 @@ const failureMetrics = (metrics: Metrics): Pick<ControllerMetrics, 'failed' | 'e
     help: 'Events that could not be written.',
     labels: { kind: errorKinds },
   });
-  const interruptions = metrics.counter({
-    name: 'connectionbudget_watch_interruptions_total',
-    help: 'Watches that broke and were started again.',
-    labels: { resource: resources, kind: errorKinds },
-  });
   return {
     failed: (kind) => failures({ kind }),
     eventFailed: (kind) => eventFailures({ kind }),
-    watchInterrupted: (resource, kind) => interruptions({ resource, kind }),
   };
-};
-
-/** From which anybody who may list can tell whether a replica's caches equal the server (objectDigest). */
-export const observeCaches = (metrics: Metrics, contents: () => readonly CacheContents[]): void => {
-  const read = (value: (of: CacheContents) => number) => () =>
-    contents().map((of) => ({ labels: { resource: of.resource }, value: value(of) }));
-  metrics.observedGauge(
-    {
-      name: 'connectionbudget_watch_cache_objects',
-      help: 'Objects that are held of a watched resource.',
-      labels: { resource: resources },
-    },
-    read(({ objects }) => objects),
-  );
-  metrics.observedGauge(
-    {
-      name: 'connectionbudget_watch_cache_digest',
-      help: 'Which objects of which versions are held: XOR over the 32-bit hashes of uid and resourceVersion.',
-      labels: { resource: resources },
-    },
-    read(({ digest }) => digest),
-  );
 };

@@ -1,9 +1,8 @@
-import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import { enabledLabel } from '../api/names.ts';
 import type { Cluster, StoredBudget } from './cluster.ts';
-import { type Observations, rivalsOf, withReport } from './observations.ts';
-import { matchingPods, nodeFactsFor, untouchablePods } from './observe.ts';
+import { type Observations, withReport } from './observations.ts';
 import { type Outcome, reconcile, reconcileInvalid } from './reconcile.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 export interface Surveyed {
   readonly cluster: Cluster;
@@ -14,21 +13,22 @@ export interface Surveyed {
 export const decide = (
   { cluster, observations }: Surveyed,
   { parsed, generation }: StoredBudget,
-  { previous, now }: { readonly previous: ConnectionBudgetStatus | undefined; readonly now: Date },
+  { previous, now }: { readonly previous: PreviousStatus | undefined; readonly now: Date },
 ): Outcome => {
   const { budget, violations, unknownFields = [] } = parsed;
   if (budget === undefined) return reconcileInvalid({ generation, violations, previous, now });
-  const pods = matchingPods(cluster, budget);
-  const { observed, settlesInMs } = observations.settledFor(budget);
+  const { settled, node, selection } = observations.look(budget);
+  const { observed, settlesInMs } = settled;
+  const { pods, untouchable, rivals } = selection;
   const labels = cluster.namespaceLabels(budget.namespace);
   const outcome = reconcile({
     budget,
     unknownFields,
     observed,
-    facts: nodeFactsFor(cluster, pods),
+    facts: node,
     pods: pods.map((pod) => withReport(cluster, pod)),
-    untouchable: untouchablePods(cluster, budget),
-    rivals: rivalsOf(cluster, budget),
+    untouchable,
+    rivals,
     isNamespaceEnabled: labels === undefined || labels[enabledLabel] === 'true',
     previous,
     now,

@@ -4,17 +4,10 @@ import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed } from '../api/demand.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import { budgetKey, type Cluster, type ClusterPod, type NamespaceLabels } from './cluster.ts';
-import {
-  budgetsMeaning,
-  contendersFor,
-  matchingPods,
-  nodeFactsFor,
-  observedNow,
-  podFactsOf,
-  touchablePods,
-} from './observe.ts';
+import { budgetsMeaning, nodeFactsFor, observedNow, podFactsOf } from './observe.ts';
+import { type Selection, selectionFor } from './selection.ts';
 import { settle, type Settled } from './settle.ts';
-import type { MatchingPod, Rival } from './situation.ts';
+import type { MatchingPod } from './situation.ts';
 
 /** What the webhook asks for; every replica answers, whether it leads or not. Values stay the same while they are equal. */
 export interface Surroundings {
@@ -28,8 +21,13 @@ export interface Surroundings {
 
 /** What was observed of each budget, with what it remembers of the last ten minutes. */
 export interface Observations extends Surroundings {
-  readonly settledFor: (budget: ConnectionBudget) => Settled;
+  readonly look: (budget: ConnectionBudget) => Look;
   readonly forget: (key: string) => void;
+}
+
+/** What a look finds: what is remembered of it, and the pods themselves, which are not. */
+export interface Look extends Sight {
+  readonly selection: Selection;
 }
 
 interface Sight {
@@ -52,11 +50,12 @@ const unlessChanged = <T>(before: T | undefined, now: T): T =>
 
 export const createObservations = (cluster: Cluster, nowMs: () => number): Observations => {
   const sights = new Map<string, Sight>();
-  const look = (budget: ConnectionBudget): Sight => {
+  const look = (budget: ConnectionBudget): Look => {
     const key = budgetKey(budget);
     const last = sights.get(key);
     const before = last?.uid === budget.uid ? last : undefined;
-    const pods = matchingPods(cluster, budget);
+    const selection = selectionFor(cluster, budget);
+    const { pods } = selection;
     const settled = settle(before?.settled.memory ?? new Map(), observedNow(cluster, budget, pods), nowMs());
     const sight = {
       uid: budget.uid,
@@ -67,7 +66,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
     };
     // A budget that is only being admitted is not remembered: nobody would forget it.
     if (cluster.budget(key)?.uid === budget.uid) sights.set(key, sight);
-    return sight;
+    return { ...sight, selection };
   };
   const sightOf = (budget: ConnectionBudget): Sight => {
     const last = sights.get(budgetKey(budget));
@@ -75,7 +74,7 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
     return isOfThis && nowMs() - last.atMs < sightLastsMs ? last : look(budget);
   };
   return {
-    settledFor: (budget) => look(budget).settled,
+    look,
     forget: (key) => sights.delete(key),
     budgetsMeaning: (pod) => budgetsMeaning(cluster, pod),
     observedFor: (budget) => sightOf(budget).settled.observed,
@@ -83,19 +82,6 @@ export const createObservations = (cluster: Cluster, nowMs: () => number): Obser
     namespaceLabels: cluster.namespaceLabels,
     attachment: cluster.attachment,
   };
-};
-
-/** The other valid budgets that select some of the same pods. */
-export const rivalsOf = (cluster: Cluster, budget: ConnectionBudget): readonly Rival[] => {
-  const rivals = new Map<string, Rival>();
-  for (const pod of touchablePods(cluster, budget)) {
-    const selecting = contendersFor(cluster, budget, pod).map(({ name }) => name);
-    const own = selecting.indexOf(budget.name);
-    for (const [rank, name] of selecting.entries()) {
-      if (rank !== own) rivals.set(name, { name, wins: rank < own, pods: (rivals.get(name)?.pods ?? 0) + 1 });
-    }
-  }
-  return [...rivals.values()];
 };
 
 /** A pod with what the agent of its node says of it. */

@@ -3,48 +3,16 @@ import type { ConnectionBudget } from '../api/budget-object.ts';
 import type { Observed, ObservedPod, ObservedService } from '../api/demand.ts';
 import { admitsReservedPorts } from '../api/observed-pod.ts';
 import { observedServiceFor } from '../api/observed-service.ts';
-import { budgetsSelecting } from '../api/selector.ts';
 import type { NodeFacts } from '../planner/demand.ts';
 import type { Cluster, ClusterPod } from './cluster.ts';
 
 /** Questions about a budget's surroundings, answered from what was seen last. */
-
-const selectedPods = (cluster: Cluster, { namespace, spec }: ConnectionBudget): readonly ClusterPod[] =>
-  cluster.podsSelected(namespace, spec.selector);
 
 /** The valid budgets one of whose selectors means the pod. */
 export const budgetsMeaning = (
   cluster: Cluster,
   pod: Pick<ClusterPod, 'namespace' | 'labels'>,
 ): readonly ConnectionBudget[] => cluster.budgetsMeaning(pod).flatMap(({ parsed }) => parsed.budget ?? []);
-
-/** The pods that the selector means, but for those that nobody may touch. */
-export const touchablePods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
-  selectedPods(cluster, budget).filter((pod) => !pod.isLeftAlone);
-
-/** The budgets that select a pod, this one among them as it is given, the one that wins first. */
-export const contendersFor = (
-  cluster: Cluster,
-  budget: ConnectionBudget,
-  pod: ClusterPod,
-): readonly ConnectionBudget[] => {
-  return budgetsSelecting(
-    [...budgetsMeaning(cluster, pod).filter(({ name }) => name !== budget.name), budget],
-    pod.labels,
-  );
-};
-
-/** Of these the budget's own, newest first: those that an older budget selects too have the plan of that one. */
-export const matchingPods = (cluster: Cluster, budget: ConnectionBudget): readonly ClusterPod[] =>
-  touchablePods(cluster, budget)
-    .filter((pod) => contendersFor(cluster, budget, pod)[0] === budget)
-    .toSorted(newestFirst);
-
-export const untouchablePods = (cluster: Cluster, budget: ConnectionBudget): number =>
-  selectedPods(cluster, budget).filter((pod) => pod.isLeftAlone).length;
-
-const newestFirst = (a: ClusterPod, b: ClusterPod): number =>
-  b.createdAt === a.createdAt ? (a.name < b.name ? -1 : 1) : b.createdAt < a.createdAt ? -1 : 1;
 
 const scaleOf = (matching: readonly ClusterPod[]): Observed['scale'] => {
   const pods = matching.filter(({ refusal }) => refusal === undefined);

@@ -10,10 +10,10 @@ export interface PodIndex {
   readonly selected: (namespace: string, selector: LabelSelector) => readonly ClusterPod[];
 }
 
-type Pods = Map<string, ClusterPod>;
+type Pods = Set<ClusterPod>;
 
 interface NamespacePods {
-  readonly all: Pods;
+  readonly all: Map<string, ClusterPod>;
   /** By label key and value; only of keys that a selector asked for: most labels never are. */
   readonly byLabel: Map<string, Map<string, Pods>>;
 }
@@ -25,7 +25,7 @@ export const createPodIndex = (): PodIndex => {
     const before = known?.all.get(key);
     if (known === undefined || before === undefined) return;
     known.all.delete(key);
-    for (const [label, values] of known.byLabel) unfile(values, before.labels[label], key);
+    for (const [label, values] of known.byLabel) unfile(values, before.labels[label], before);
     if (known.all.size === 0) namespaces.delete(pod.namespace);
   };
   return {
@@ -35,7 +35,7 @@ export const createPodIndex = (): PodIndex => {
       const known = namespaces.get(pod.namespace) ?? { all: new Map(), byLabel: new Map() };
       namespaces.set(pod.namespace, known);
       known.all.set(key, pod);
-      for (const [label, values] of known.byLabel) file(values, pod.labels[label], [key, pod]);
+      for (const [label, values] of known.byLabel) file(values, pod.labels[label], pod);
     },
     selected: (namespace, selector) => {
       const known = namespaces.get(namespace);
@@ -46,41 +46,37 @@ export const createPodIndex = (): PodIndex => {
   };
 };
 
-const file = (
-  values: Map<string, Pods>,
-  value: string | undefined,
-  [key, pod]: readonly [string, ClusterPod],
-): void => {
+const file = (values: Map<string, Pods>, value: string | undefined, pod: ClusterPod): void => {
   if (value === undefined) return;
   const pods = values.get(value);
-  if (pods === undefined) values.set(value, new Map([[key, pod]]));
-  else pods.set(key, pod);
+  if (pods === undefined) values.set(value, new Set([pod]));
+  else pods.add(pod);
 };
 
-const unfile = (values: Map<string, Pods>, value: string | undefined, key: string): void => {
+const unfile = (values: Map<string, Pods>, value: string | undefined, pod: ClusterPod): void => {
   if (value === undefined) return;
   const pods = values.get(value);
-  pods?.delete(key);
+  pods?.delete(pod);
   if (pods?.size === 0) values.delete(value);
 };
 
 /** The fewest pods that one required label leaves; all where the selector requires none. */
 const candidatesFor = (known: NamespacePods, selector: LabelSelector): readonly ClusterPod[] => {
-  let fewest: readonly ClusterPod[] | undefined;
+  let fewest: { readonly count: number; readonly found: readonly Pods[] } | undefined;
   for (const { key, values } of requiredLabels(selector)) {
     const filed = filedBy(known, key);
-    const found = values.map((value) => filed.get(value));
-    const count = found.reduce((sum, pods) => sum + (pods?.size ?? 0), 0);
-    if (fewest === undefined || count < fewest.length) fewest = found.flatMap((pods) => [...(pods?.values() ?? [])]);
+    const found = values.flatMap((value) => filed.get(value) ?? []);
+    const count = found.reduce((sum, { size }) => sum + size, 0);
+    if (fewest === undefined || count < fewest.count) fewest = { count, found };
   }
-  return fewest ?? [...known.all.values()];
+  return fewest === undefined ? [...known.all.values()] : fewest.found.flatMap((pods) => [...pods]);
 };
 
 const filedBy = ({ all, byLabel }: NamespacePods, label: string): Map<string, Pods> => {
   const known = byLabel.get(label);
   if (known !== undefined) return known;
   const values = new Map<string, Pods>();
-  for (const [key, pod] of all) file(values, pod.labels[label], [key, pod]);
+  for (const pod of all.values()) file(values, pod.labels[label], pod);
   byLabel.set(label, values);
   return values;
 };

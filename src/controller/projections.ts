@@ -12,23 +12,29 @@ import { appliedOf, decodeAnnotation, sectionHash } from '../api/pod-annotation.
 import type { EndpointSlice, KubeObject, Pod, Service } from '../kube/resources.ts';
 import type { CustomObject } from './resources.ts';
 import { createSharing } from './sharing.ts';
+import { storedStatusOf } from './stored-status.ts';
 import type { CarriedPlan, ClusterPod, NamespaceLabels, ServiceSlice, StoredBudget } from './cluster.ts';
 
 /** From an object as the API server sends it to what is kept of it. Each object is dropped afterwards. */
 
-export const projectBudget = (object: CustomObject): StoredBudget => {
+/** A spec is parsed once: most changes of a budget are its status, written by us. */
+export const projectBudget = (object: CustomObject, previous?: StoredBudget): StoredBudget => {
   const { namespace = '', name = '', uid = '', generation = 0, resourceVersion = '' } = object.metadata ?? {};
+  const status = readBudgetStatus(object.status);
   return {
     namespace,
     name,
     uid,
     generation,
     resourceVersion,
-    parsed: parseServedBudget(object),
-    status: readBudgetStatus(object.status),
+    parsed: previous?.generation === generation ? previous.parsed : parseServedBudget(object),
+    status: status === undefined ? undefined : storedStatusOf(status),
   };
 };
 
+const sharedText = createSharing<string>((text) => text);
+const sharedLabels = createSharing<ClusterPod['labels']>((labels) => JSON.stringify(labels));
+const sharedAddresses = createSharing<readonly string[]>((addresses) => JSON.stringify(addresses));
 const sharedObserved = createSharing<ObservedPod>((observed) =>
   JSON.stringify([observed, [...observed.memoryLimitBytes]]),
 );
@@ -71,21 +77,22 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
   const refusal = refusalOf(pod);
   if (hasEnded(pod) && refusal === undefined) return undefined;
   const { namespace = '', name = '', uid = '', creationTimestamp = '', labels = {} } = pod.metadata ?? {};
+  const nodeName = pod.spec?.nodeName;
   return {
-    namespace,
+    namespace: sharedText(namespace),
     name,
     uid,
-    createdAt: creationTimestamp,
-    startedAt: startedAt(pod),
-    labels,
-    nodeName: pod.spec?.nodeName,
+    createdAt: sharedText(creationTimestamp),
+    startedAt: sharedText(startedAt(pod)),
+    labels: sharedLabels(labels),
+    nodeName: nodeName === undefined ? undefined : sharedText(nodeName),
     isRunning: pod.status?.phase === 'Running',
     isReady: (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
     refusal,
     isLeftAlone: isLeftAlone(pod),
     observed: sharedObserved(observedPodFor(pod, {})),
     ownSysctls: sharedSysctls(ownSysctlsOf(pod)),
-    givenAddresses: givenAddressesOf(pod),
+    givenAddresses: sharedAddresses(givenAddressesOf(pod)),
     attachedAddresses: attachedAddresses(pod.metadata?.annotations?.[networkStatusAnnotation], patchedNetworksOf(pod)),
     carried: carriedPlan(pod),
   };

@@ -4,22 +4,25 @@ import type { Plan } from '../planner/plan.ts';
 import { appliedVerdict, verifiedVerdict } from './applied.ts';
 import { feasibleVerdict, invalidVerdict } from './feasible.ts';
 import { patienceEndsInMs } from './patience.ts';
-import { type Planned, plannedFor, type PodState, podStatesFor } from './planned.ts';
+import { type Planned, plannedFor, podStatesFor } from './planned.ts';
 import { conflictVerdict, readyVerdict, type Verdicts } from './ready.ts';
 import type { InvalidSituation, Situation, Verdict } from './situation.ts';
 import { type Transition, transitionsFor } from './transitions.ts';
+import { peakUsageFor, type UsageNow, usageNowOf } from './usage.ts';
 import { shortened } from './wording.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 export interface Outcome {
   readonly status: ConnectionBudgetStatus;
   readonly transitions: readonly Transition[];
+  readonly usageNow: UsageNow;
   /** When it has to be looked at again although nothing changes. */
   readonly againAfterMs?: number | undefined;
 }
 
 interface Timing {
   readonly generation: number;
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 
@@ -74,15 +77,8 @@ const destinationsOf = ({ demand }: Planned, { observed, budget }: Situation): C
       : [];
   });
 
-/** The most sockets that were ever seen in one pod; nothing before an agent has counted. */
-const peakOf = (
-  states: readonly PodState[],
-  previous: ConnectionBudgetStatus | undefined,
-): Pick<ConnectionBudgetStatus, 'peakConnections'> => {
-  const seen = states.flatMap(({ report }) => report?.connections ?? []);
-  const peak = Math.max(previous?.peakConnections ?? -1, ...seen);
-  return peak < 0 ? {} : { peakConnections: peak };
-};
+const flowNamesOf = ({ spec }: Situation['budget']): ReadonlySet<string> =>
+  new Set([...spec.inbound, ...spec.outbound].map(({ name }) => name));
 
 const needsAgent = ({ section: { containers, sysctls, sourceAddresses } }: Planned): boolean =>
   containers.length > 0 ||
@@ -94,12 +90,15 @@ const concluded = (
   verdicts: Verdicts,
   timing: Timing,
   rest: Omit<ConnectionBudgetStatus, 'conditions' | 'message' | 'observedGeneration'>,
-): Outcome => {
+): Omit<Outcome, 'usageNow'> => {
   const ready = readyVerdict(verdicts);
   const conditions = conditionsFor(verdicts, ready, timing);
   const status = { observedGeneration: timing.generation, conditions, ...rest, message: shortened(ready.message) };
   return { status, transitions: transitionsFor(timing.previous, conditions, timing.now) };
 };
+
+const earlier = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 
 /** What a budget's status is now, and what there is to tell. Value in, value out. */
 export const reconcile = (situation: Situation): Outcome => {
@@ -112,22 +111,21 @@ export const reconcile = (situation: Situation): Outcome => {
     Conflict: conflictVerdict(situation.rivals),
   };
   const { previous, now, budget } = situation;
-  const outcome = concluded(
-    verdicts,
-    { generation: budget.generation, previous, now },
-    {
-      plan: summaryOf(planned),
-      ...bindingOf(planned.plan),
-      destinations: destinationsOf(planned, situation),
-      pods: {
-        matched: states.length,
-        applied: states.filter(({ isCurrent }) => isCurrent).length,
-        verified: states.filter(({ isVerified }) => isVerified).length,
-      },
-      ...peakOf(states, previous),
+  const timing = { generation: budget.generation, previous, now };
+  const usageNow = usageNowOf(states, flowNamesOf(budget));
+  const { usage, againAfterMs } = peakUsageFor(usageNow, timing);
+  const outcome = concluded(verdicts, timing, {
+    plan: summaryOf(planned),
+    ...bindingOf(planned.plan),
+    destinations: destinationsOf(planned, situation),
+    pods: {
+      matched: states.length,
+      applied: states.filter(({ isCurrent }) => isCurrent).length,
+      verified: states.filter(({ isVerified }) => isVerified).length,
     },
-  );
-  return { ...outcome, againAfterMs: patienceEndsInMs(states, now) };
+    ...(usage === undefined ? {} : { usage }),
+  });
+  return { ...outcome, usageNow, againAfterMs: earlier(againAfterMs, patienceEndsInMs(states, now)) };
 };
 
 /** The same for a stored object that breaks a rule: nothing is planned, and the rule is named. */
@@ -143,5 +141,6 @@ export const reconcileInvalid = ({ generation, violations, previous, now }: Inva
     Verified: nothing,
     Conflict: conflictVerdict([]),
   };
-  return concluded(verdicts, { generation, previous, now }, { destinations: [] });
+  const outcome = concluded(verdicts, { generation, previous, now }, { destinations: [] });
+  return { ...outcome, usageNow: usageNowOf([]) };
 };

@@ -1,15 +1,18 @@
 import { type KubeClient, writingOnlyWhile } from '../kube/client.ts';
 import type { KubeConfig } from '../kube/kube-config.ts';
-import { type ElectionReport, runAsLeader, type Term } from '../kube/lease.ts';
+import { type ElectionReport, type LeaderElection, runAsLeader, type Term } from '../kube/lease.ts';
 import type { LeaseTiming } from '../kube/lease-record.ts';
 import type { WatchReport } from '../kube/list-watch.ts';
+import { createTurns } from '../kube/turns.ts';
 import { startWorkQueue } from '../kube/work-queue.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { type Caches, startCaches } from './caches.ts';
-import { type ControllerMetrics, controllerMetrics, observeCaches } from './controller-metrics.ts';
+import { type ControllerMetrics, controllerMetrics } from './controller-metrics.ts';
+import { electionMetrics } from './election-metrics.ts';
 import { createObservations, type Observations, type Surroundings } from './observations.ts';
 import { type LeadersTerm, startTerm } from './term.ts';
+import { observeCaches, type WatchMetrics, watchMetrics } from './watch-metrics.ts';
 
 export interface ControllerOptions {
   readonly config: KubeConfig;
@@ -19,6 +22,8 @@ export interface ControllerOptions {
   /** Who we are in the Lease and in Events, e.g. the pod's name. */
   readonly identity: string;
   readonly leaseTiming?: LeaseTiming;
+  /** Of the calls for the Lease, which have a client of their own. */
+  readonly answered?: LeaderElection['answered'];
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Ends the writing: the Lease is given back. */
@@ -32,8 +37,7 @@ export interface Controller {
   readonly surroundings: Surroundings;
   /** Resolves when the answers are whole, or the watching ended before. */
   readonly synced: Promise<void>;
-  /** Kinds that were not listed yet. */
-  readonly unsynced: () => readonly string[];
+  readonly watches: Caches['contents'];
   readonly isLeading: () => boolean;
   /** Resolves when the Lease was given back; rejects when leading failed of itself. */
   readonly retired: Promise<void>;
@@ -58,6 +62,7 @@ interface Running {
 export const startController = (options: ControllerOptions): Controller => {
   const { client, signal, logger } = options;
   const metrics = controllerMetrics(options.metrics);
+  const watching = watchMetrics(options.metrics);
   const sampling = startWorkQueue({
     workers: 1,
     signal,
@@ -69,16 +74,17 @@ export const startController = (options: ControllerOptions): Controller => {
     signal,
     touched: (key) => sampling.add(key, { afterMs: gatherMs }),
     nodeReported: (name) => running.term?.nodeReported(name),
-    report: (resource, report) => watchReported({ logger, metrics, resource }, report),
+    report: (resource, report) => watchReported({ logger, metrics: watching, resource }, report),
   });
   observeCaches(options.metrics, caches.contents);
   const observations = createObservations(caches.cluster, () => Date.now());
   const running: Running = { options, metrics, caches, observations, term: undefined };
   metrics.retired();
+  void caches.synced.then(() => sampleAll(running));
   return {
     surroundings: observations,
     synced: caches.synced,
-    unsynced: caches.unsynced,
+    watches: caches.contents,
     isLeading: () => running.term !== undefined,
     retired: standForElection(running),
     stopped: Promise.all([caches.stopped, sampling.drained]).then(() => undefined),
@@ -90,21 +96,42 @@ const sample = (running: Running, key: string): Record<string, never> => {
   const { caches, observations, term } = running;
   const budget = caches.cluster.budget(key)?.parsed.budget;
   if (budget === undefined) observations.forget(key);
-  else observations.settledFor(budget);
+  else observations.look(budget);
   term?.budgetTouched(key);
   return {};
 };
 
+/** Once, when all is listed, so that each replica remembers from then on. */
+const sampleAll = async (running: Running): Promise<void> => {
+  const { options, caches, observations } = running;
+  const turn = createTurns();
+  for (const key of caches.cluster.budgetKeys()) {
+    if (options.signal.aborted) return;
+    const budget = caches.cluster.budget(key)?.parsed.budget;
+    try {
+      if (budget !== undefined) observations.observedFor(budget);
+    } catch (error) {
+      options.logger.error({ key, error }, 'a budget could not be observed');
+    }
+    await turn();
+  }
+};
+
 const standForElection = async (running: Running): Promise<void> => {
-  const { config, namespace, identity, leaseTiming, leadSignal, logger } = running.options;
+  const { config, namespace, identity, leaseTiming, answered, leadSignal, logger } = running.options;
+  const count = electionMetrics(running.options.metrics);
   await runAsLeader({
     config,
     namespace,
     name: leaseName,
     identity,
     ...(leaseTiming === undefined ? {} : { timing: leaseTiming }),
+    ...(answered === undefined ? {} : { answered }),
     lead: (term) => lead(running, term),
-    report: (report) => electionReported(logger, report),
+    report: (report) => {
+      count(report);
+      electionReported(logger, report);
+    },
     signal: leadSignal,
   });
 };
@@ -116,7 +143,7 @@ const lead = async (running: Running, { signal, holds }: Term): Promise<void> =>
   const client = writingOnlyWhile(holds, options.client);
   const { cluster } = caches;
   running.term = startTerm({ client, identity, logger, metrics, cluster, observations, signal });
-  metrics.leading();
+  metrics.leading(running.term.queue);
   try {
     await running.term.ended;
   } finally {
@@ -144,23 +171,25 @@ const electionReported = (logger: Logger, report: ElectionReport): void => {
 
 interface Reporting {
   readonly logger: Logger;
-  readonly metrics: ControllerMetrics;
+  readonly metrics: WatchMetrics;
   readonly resource: string;
 }
 
 const watchReported = ({ logger, metrics, resource }: Reporting, report: WatchReport): void => {
   switch (report.type) {
     case 'Listed':
+      metrics.listed(resource);
       logger.info({ resource, objects: report.objects }, 'all objects were listed');
       break;
     case 'Interrupted': {
       const { error, retryInMs, relists } = report;
-      metrics.watchInterrupted(resource, error.kind);
+      metrics.interrupted(resource, error.kind);
       logger.warn({ resource, error, retryInMs, relists }, 'a watch was interrupted');
       break;
     }
     case 'ProjectionFailed':
     case 'HandlerFailed':
+      metrics.failed(resource);
       logger.error({ resource, key: report.key, error: report.error }, 'an object could not be taken in');
       break;
   }

@@ -1,11 +1,11 @@
 import type { ConnectionBudget } from '../api/budget-object.ts';
-import type { ConnectionBudgetStatus } from '../api/budget-status.ts';
 import type { ConditionReason, ConditionStatus } from '../api/conditions.ts';
 import type { PodReport } from '../api/connection-node.ts';
 import type { Observed, ObservedPod } from '../api/demand.ts';
 import type { CarriedPlan } from './cluster.ts';
 import type { Violation } from '../api/violations.ts';
 import type { NodeFacts } from '../planner/demand.ts';
+import type { PreviousStatus } from './stored-status.ts';
 
 /** Everything that a decision about one budget rests on. */
 export interface Situation {
@@ -20,7 +20,7 @@ export interface Situation {
   readonly untouchable: number;
   readonly rivals: readonly Rival[];
   readonly isNamespaceEnabled: boolean;
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 
@@ -28,7 +28,7 @@ export interface Situation {
 export interface InvalidSituation {
   readonly generation: number;
   readonly violations: readonly Violation[];
-  readonly previous: ConnectionBudgetStatus | undefined;
+  readonly previous: PreviousStatus | undefined;
   readonly now: Date;
 }
 

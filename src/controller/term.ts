@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { ConditionStatus } from '../api/conditions.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Happening } from '../kube/event.ts';
 import { isKubeError } from '../kube/kube-error.ts';
 import { startWorkQueue, type WorkResult } from '../kube/work-queue.ts';
 import type { Logger } from '../observability/logger.ts';
 import { createWriter, regardingBudget, type Writer } from './apply.ts';
-import type { ControllerMetrics } from './controller-metrics.ts';
+import type { ControllerMetrics, QueueView } from './controller-metrics.ts';
+import { figuresOf } from './budget-metrics.ts';
 import { decide, type Surveyed } from './decide.ts';
 import { podWarningFor, type Transition } from './transitions.ts';
 
@@ -24,6 +24,7 @@ export interface TermOptions extends Surveyed {
 export interface LeadersTerm {
   readonly budgetTouched: (key: string) => void;
   readonly nodeReported: (name: string) => void;
+  readonly queue: QueueView;
   readonly ended: Promise<void>;
 }
 
@@ -33,51 +34,48 @@ const kindOf = (error: unknown): string => (isKubeError(error) ? error.kind : 'I
 
 export const startTerm = (options: TermOptions): LeadersTerm => {
   const { signal, metrics, logger, cluster } = options;
-  const term: Term = { ...options, writer: createWriter(options), ready: new Map(), told: new Map() };
+  const term: Term = { ...options, writer: createWriter(options), told: new Map() };
   const failed = (failure: { readonly key: string; readonly error: unknown; readonly retryInMs: number }): void => {
     metrics.failed(kindOf(failure.error));
-    logger.warn(failure, 'the reconciliation failed and is tried again');
+    const reconcileID = failure.error instanceof Error ? endedBy.get(failure.error) : undefined;
+    logger.warn({ ...failure, reconcileID }, 'the reconciliation failed and is tried again');
   };
-  const counted = (): void => metrics.queued(budgetQueue.waiting());
-  const budgetQueue = startWorkQueue({
-    workers,
-    signal,
-    failed,
-    work: async (key) => {
-      counted();
-      return workOnBudget(term, key);
-    },
-  });
+  const budgetQueue = startWorkQueue({ workers, signal, failed, work: (key) => workOnBudget(term, key) });
   const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
-  for (const key of cluster.budgetKeys()) budgetQueue.add(key);
+  for (const key of cluster.budgetKeys()) {
+    const isBehind = cluster.budget(key)?.status?.observedGeneration !== cluster.budget(key)?.generation;
+    if (isBehind) budgetQueue.add(key);
+    else budgetQueue.addUnhurried(key);
+  }
   for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
-  counted();
   return {
-    budgetTouched: (key) => {
-      budgetQueue.add(key);
-      counted();
-    },
+    budgetTouched: (key) => budgetQueue.add(key),
     nodeReported: (name) => nodeQueue.add(name),
+    queue: budgetQueue,
     ended: Promise.all([budgetQueue.drained, nodeQueue.drained]).then(() => undefined),
   };
 };
 
 interface Term extends TermOptions {
   readonly writer: Writer;
-  readonly ready: Map<string, ConditionStatus>;
   /** What was told of each node's pods, so that it is told once. */
   readonly told: Map<string, ReadonlySet<string>>;
 }
 
+/** Which reconciliation an error ended: it is told by the queue, with the time of the next attempt. */
+const endedBy = new WeakMap<object, string>();
+
 const workOnBudget = async (term: Term, key: string): Promise<WorkResult> => {
   const startedMs = performance.now();
   const seconds = (): number => (performance.now() - startedMs) / 1000;
+  const reconcileID = randomUUID();
   try {
-    const { result, again } = await reconcileBudget(term, key);
+    const { result, again } = await reconcileBudget({ ...term, logger: term.logger.child({ reconcileID }) }, key);
     term.metrics.reconciled(result, seconds());
     return again;
   } catch (error) {
     term.metrics.reconciled('Failed', seconds());
+    if (error instanceof Error) endedBy.set(error, reconcileID);
     throw error;
   }
 };
@@ -88,31 +86,24 @@ interface Reconciled {
 }
 
 const reconcileBudget = async (term: Term, key: string): Promise<Reconciled> => {
-  const { writer, cluster, logger } = term;
+  const { writer, cluster, logger, metrics } = term;
   const budget = cluster.budget(key);
   if (budget === undefined) {
     writer.forget(key);
-    setReady(term, key, undefined);
+    metrics.budgetGone(key);
     return { result: 'Unchanged', again: {} };
   }
-  const reconcileID = randomUUID();
   const decision = decide(term, budget, { previous: writer.storedStatus(budget), now: new Date() });
   const { status, transitions, againAfterMs } = decision;
-  const readyNow = status.conditions.find(({ type }) => type === 'Ready')?.status ?? 'Unknown';
-  setReady(term, key, readyNow);
+  metrics.budgetSeen(key, figuresOf(budget, decision));
   const result = await writer.writeStatus(budget, status);
   if (result === 'Written') {
     const { namespace, name, generation } = budget;
-    logger.info({ reconcileID, namespace, budget: name, generation, ready: readyNow }, 'the status was written');
+    const ready = status.conditions.find(({ type }) => type === 'Ready')?.status;
+    logger.info({ namespace, budget: name, generation, ready }, 'the status was written');
     for (const transition of transitions) await tell(term, regardingBudget(budget), transition);
   }
   return { result, again: againAfterMs === undefined ? {} : { againAfterMs } };
-};
-
-const setReady = ({ ready, metrics }: Term, key: string, now: ConditionStatus | undefined): void => {
-  metrics.readyChanged(ready.get(key), now);
-  if (now === undefined) ready.delete(key);
-  else ready.set(key, now);
 };
 
 /** An Event is for people: one that cannot be written is counted and does not hold up the status. */

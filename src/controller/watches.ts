@@ -27,7 +27,10 @@ import { budgets, connectionNodes, type CustomObject, networkAttachments } from 
 
 export interface CachesOptions {
   readonly client: KubeClient;
-  /** A budget that has to be looked at again, also when it is gone. */
+  /**
+   * A budget that has to be looked at again, also when it is gone. None before all is listed, for then all have to: what is
+   * seen before is no observation, and a part of a Service's endpoints is not fewer endpoints.
+   */
   readonly touched: (budgetKey: string) => void;
   /** A node whose agent has reported. */
   readonly nodeReported: (name: string) => void;
@@ -212,5 +215,6 @@ export const watchAttachments = (watching: Watching): WatchCache<Attachment> => 
     },
   );
   void cache.synced.then(answer);
-  return { ...cache, synced: answered.promise, hasSynced: () => isAnswered };
+  // Nobody speaks of a kind that is not there: its silence means nothing.
+  return { ...cache, synced: answered.promise, hasSynced: () => isAnswered, silentMs: () => undefined };
 };

@@ -7,7 +7,7 @@ import { undeclaredFields, withoutFields } from './undeclared-fields.ts';
 import { errorForStatus, isKubeError, KubeError, parseRetryAfterMs, parseStatus } from './kube-error.ts';
 
 export type { ApiLocation } from './api-endpoint.ts';
-export { KubeError } from './kube-error.ts';
+export { KubeError, kubeErrorKinds } from './kube-error.ts';
 
 /**
  * Writes this node's ConnectionNode, and reads what an earlier run wrote. Imports neither client-node nor undici: the

@@ -1,6 +1,6 @@
 import type { KubeClient } from './client.ts';
 import { isKubeError, KubeError } from './kube-error.ts';
-import { claimed, type LeaseTiming, mayTake, type Observation, observe, released } from './lease-record.ts';
+import { claimed, freeInMs, type LeaseTiming, type Observation, observe, released } from './lease-record.ts';
 import type { Lease, Target } from './resources.ts';
 
 /** A Lease that is ours, and when (our monotonic clock) the request began that made it so. */
@@ -11,8 +11,8 @@ export interface Held {
 
 /** The Lease calls of one candidate. Each is short, for there is another one two seconds later. */
 export interface LeaseHolder {
-  /** The Lease if it could be taken; else who holds it. Throws KubeError. */
-  readonly tryToTake: (signal: AbortSignal) => Promise<Held | { readonly heldBy: string }>;
+  /** The Lease if it could be taken; else who holds it, and until when if it is not renewed. Throws KubeError. */
+  readonly tryToTake: (signal: AbortSignal) => Promise<Held | { readonly heldBy: string; readonly freeInMs: number }>;
   /** Throws KubeError NotLeading when the Lease is not ours any more, other kinds when it could not be found out. */
   readonly renew: (held: Held, call: { readonly signal: AbortSignal; readonly timeoutMs: number }) => Promise<Held>;
   readonly release: (held: Held) => Promise<void>;
@@ -34,7 +34,8 @@ export function createLeaseHolder(options: LeaseHolderOptions): LeaseHolder {
       const lease = await readLease(options, { signal, timeoutMs });
       const nowMs = performance.now();
       observation = observe(lease, observation, nowMs);
-      if (!mayTake(lease, holder, { observation, nowMs })) return { heldBy: lease.spec?.holderIdentity ?? '' };
+      const waitMs = freeInMs(lease, holder, { observation, nowMs });
+      if (waitMs > 0) return { heldBy: lease.spec?.holderIdentity ?? '', freeInMs: waitMs };
       return claim(options, lease, { signal, timeoutMs });
     },
     renew: async (held, call) => {

@@ -30,15 +30,15 @@ export function observe(lease: Lease, before: Observation | undefined, nowMs: nu
   return before?.resourceVersion === resourceVersion ? before : { resourceVersion, sinceMs: nowMs };
 }
 
-/** Nobody holds it, we do, or its holder has not renewed it for as long as it asked for. */
-export function mayTake(
+/** After how long it may be taken: at once where nobody holds it or we do, else when its holder has not renewed it in time. */
+export function freeInMs(
   lease: Lease,
   holder: string,
   seen: { readonly observation: Observation; readonly nowMs: number },
-) {
+): number {
   const { holderIdentity = '', leaseDurationSeconds = 0 } = lease.spec ?? {};
-  const isFree = holderIdentity === '' || holderIdentity === holder;
-  return isFree || seen.nowMs - seen.observation.sinceMs > leaseDurationSeconds * 1000;
+  if (holderIdentity === '' || holderIdentity === holder) return 0;
+  return Math.max(0, seen.observation.sinceMs + leaseDurationSeconds * 1000 - seen.nowMs);
 }
 
 export interface Claim {

@@ -7,6 +7,7 @@ import { createLeaseHolder, type Held, type LeaseHolder } from './lease-holder.t
 import { defaultLeaseTiming, type LeaseTiming } from './lease-record.ts';
 import { startTenure } from './lease-tenure.ts';
 import { leases } from './resources.ts';
+import type { TransportOptions } from './transport.ts';
 
 /** The time during which we lead. */
 export interface Term {
@@ -31,6 +32,8 @@ export interface LeaderElection {
   readonly timing?: LeaseTiming;
   /** What the leader does; it must end soon after `term.signal` fired, and its end ends the election. */
   readonly lead: (term: Term) => Promise<void>;
+  /** Each call to the API server, for metrics. Must not throw. */
+  readonly answered?: TransportOptions['answered'];
   /** Must not throw. */
   readonly report?: (report: ElectionReport) => void;
   readonly signal: AbortSignal;
@@ -49,7 +52,8 @@ interface Candidate {
  */
 export async function runAsLeader(election: LeaderElection): Promise<void> {
   const { namespace, name, identity, timing = defaultLeaseTiming } = election;
-  const client = createKubeClient(election.config, { connections: 1 });
+  const { answered } = election;
+  const client = createKubeClient(election.config, { connections: 1, ...(answered === undefined ? {} : { answered }) });
   const holderName = `${identity}_${randomUUID()}`;
   const target = { resource: leases, namespace, name };
   const holder = createLeaseHolder({ client, target, holder: holderName, timing });
@@ -69,16 +73,19 @@ async function acquire({ election, holder, timing }: Candidate): Promise<Held | 
   const { signal, report } = election;
   let following: string | undefined;
   while (!signal.aborted) {
+    let waitMs = timing.retryPeriodMs * (1 + Math.random() / 5);
     try {
       const taken = await holder.tryToTake(signal);
       if ('sinceMs' in taken) return taken;
+      // Not a period later than it may be.
+      waitMs = Math.min(waitMs, Math.ceil(taken.freeInMs));
       if (taken.heldBy !== following) report?.({ type: 'Following', holder: taken.heldBy });
       following = taken.heldBy;
     } catch (error) {
       const isExpected = signal.aborted || isKubeError(error, 'Conflict', 'AlreadyExists');
       if (!isExpected) report?.({ type: 'CallFailed', error });
     }
-    await sleep(timing.retryPeriodMs * (1 + Math.random() / 5), signal);
+    await sleep(waitMs, signal);
   }
   return undefined;
 }

@@ -12,9 +12,9 @@ export interface LineDecoder {
 
 /**
  * Bytes to lines. Splitting happens before decoding, so a character that is cut between two chunks stays whole; the
- * limit is held before a line is put together.
+ * limit is held before a line is put together. `textOf` may leave out of a line what nobody reads.
  */
-export function createLineDecoder(maximumBytes: number): LineDecoder {
+export function createLineDecoder(maximumBytes: number, textOf = utf8TextOf): LineDecoder {
   let parts: Buffer[] = [];
   let pending = 0;
   const keep = (part: Buffer): void => {
@@ -29,7 +29,7 @@ export function createLineDecoder(maximumBytes: number): LineDecoder {
     const line = first !== undefined && rest.length === 0 ? first : Buffer.concat(parts);
     parts = [];
     pending = 0;
-    return utf8TextOf(line);
+    return textOf(line);
   };
   return {
     pendingBytes: () => pending,

@@ -18,14 +18,17 @@ const [openObject, closeObject, openArray, closeArray] = [code('{'), code('}'), 
  * Bytes of `{"metadata": {…}, "items": [{…}, {…}]}` to its objects, so that no page is ever parsed at once. All that is
  * looked at is where strings, objects and arrays begin and end, in ASCII, which no byte of another UTF-8 character is.
  *
+ * `textOf` may leave out of an object what nobody reads.
+ *
  *     depth      0 { 1 "items": [ 2 { 3 … } 2 , { 3 … } 2 ] 1 } 0
  */
-export function createListDecoder(maximumBytes: number): ListDecoder {
-  return new Decoder(maximumBytes);
+export function createListDecoder(maximumBytes: number, textOf = utf8TextOf): ListDecoder {
+  return new Decoder(maximumBytes, textOf);
 }
 
 class Decoder implements ListDecoder {
   readonly #maximumBytes: number;
+  readonly #textOf: (object: Buffer) => string;
   /** Bytes as characters: a chunk may end inside a UTF-8 character. */
   #around = '';
   #object: Buffer[] = [];
@@ -37,8 +40,9 @@ class Decoder implements ListDecoder {
   /** Where in the chunk begins what was neither kept nor dropped yet. */
   #start = 0;
 
-  constructor(maximumBytes: number) {
+  constructor(maximumBytes: number, textOf: (object: Buffer) => string) {
     this.#maximumBytes = maximumBytes;
+    this.#textOf = textOf;
   }
 
   *push(chunk: Buffer): Generator<string, void> {
@@ -93,7 +97,7 @@ class Decoder implements ListDecoder {
     const bytes = first !== undefined && others.length === 0 ? first : Buffer.concat(this.#object);
     this.#object = [];
     this.#objectBytes = 0;
-    return utf8TextOf(bytes);
+    return this.#textOf(bytes);
   }
 
   #keepObject(part: Buffer): void {

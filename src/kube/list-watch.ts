@@ -3,7 +3,7 @@ import type { KubeClient } from './client.ts';
 import { sleep } from './deadline.ts';
 import { isKubeError, KubeError, type KubeErrorKind } from './kube-error.ts';
 import type { KubeObject, Resource } from './resources.ts';
-import { createWatchStore, type WatchHandlers, type WatchStore } from './watch-store.ts';
+import { createWatchStore, type Project, type WatchHandlers, type WatchStore } from './watch-store.ts';
 import { listPages, watchOnce, type WatchScope } from './watch-stream.ts';
 
 export type { WatchHandlers } from './watch-store.ts';
@@ -22,7 +22,7 @@ export interface ListWatchOptions<Wire extends KubeObject, T> {
   /** Only metadata is sent and parsed; `project` sees nothing else. */
   readonly metadataOnly?: boolean;
   /** What is kept of an object. It runs on each object as it arrives; the object itself is dropped. */
-  readonly project: (object: Wire) => T | undefined;
+  readonly project: Project<Wire, T>;
   readonly handlers?: WatchHandlers<T>;
   /** Everything that went wrong, and every complete list: for logs and metrics. Must not throw. */
   readonly report?: (report: WatchReport) => void;
@@ -44,6 +44,8 @@ export interface WatchCache<T> {
   readonly size: () => number;
   /** Which objects of which versions it holds, in 32 bits (objectDigest): equal to the server's when the cache is. */
   readonly digest: () => number;
+  /** Since the server said anything, a bookmark too; undefined before the first complete list. */
+  readonly silentMs: () => number | undefined;
   readonly hasSynced: () => boolean;
   /** Resolves after the first complete list, or when the watch was stopped before. */
   readonly synced: Promise<void>;
@@ -68,6 +70,7 @@ interface WatchState {
   watchList: boolean;
   failures: number;
   hasSynced: boolean;
+  heardAtMs: number;
 }
 
 /** Keeps a projection of all objects of one kind equal to the API server's until the signal fires. */
@@ -78,6 +81,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
     watchList: options.watchList ?? true,
     failures: 0,
     hasSynced: false,
+    heardAtMs: performance.now(),
   };
   const store = createWatchStore<Wire, T>({
     project: options.project,
@@ -89,6 +93,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
   const listed = (resourceVersion: string): void => {
     store.endRelist();
     state.resumeFrom = resourceVersion;
+    state.heardAtMs = performance.now();
     options.report?.({ type: 'Listed', objects: store.entries.size });
     if (state.hasSynced) return;
     state.hasSynced = true;
@@ -103,6 +108,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
     keys: () => store.entries.keys(),
     size: () => store.entries.size,
     digest: () => store.digest(),
+    silentMs: () => (state.hasSynced ? performance.now() - state.heardAtMs : undefined),
     hasSynced: () => state.hasSynced,
     synced: synced.promise,
     stopped,
@@ -146,6 +152,7 @@ async function attempt<Wire extends KubeObject, T>({ options, store, state, list
     listed(resourceVersion);
   }
   await watchOnce(scope, state.resumeFrom, (event) => {
+    state.heardAtMs = performance.now();
     if (event.type === 'Changed') store.change(event.object);
     if (event.type === 'Deleted') store.remove(event.object);
     if (state.resumeFrom !== undefined) state.resumeFrom = event.resourceVersion;

@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher } from 'undici';
 import type { CredentialSource, Credentials } from './credentials.ts';
 import { startDeadline } from './deadline.ts';
+import { isKubeError, type KubeErrorKind } from './kube-error.ts';
 import { errorForAnswer, type HttpRequest, kubeErrorFor, parseBody, wireRequest } from './wire.ts';
 
 export interface CallOptions {
@@ -23,9 +24,18 @@ export interface Transport {
   readonly close: () => Promise<void>;
 }
 
+/** One call and its end. */
+export interface Answered {
+  readonly method: HttpRequest['method'] | 'Stream';
+  readonly outcome: 'Ok' | KubeErrorKind;
+  readonly seconds: number;
+}
+
 export interface TransportOptions {
   /** Connections for calls, default 2; each watch has one more of its own. */
   readonly connections?: number;
+  /** For metrics. Must not throw. */
+  readonly answered?: (answered: Answered) => void;
 }
 
 const defaultTimeoutMs = 10_000;
@@ -76,12 +86,26 @@ export function createTransport(source: CredentialSource, options: TransportOpti
     throw await errorForAnswer(answer);
   };
   return {
-    send: (request, call) => sendWith(start, request, call),
-    stream: (request, call) => streamWith(start, request, call),
+    send: (request, call) => counted(options, request.method, sendWith(start, request, call)),
+    stream: (request, call) => counted(options, 'Stream', streamWith(start, request, call)),
     close: async () => {
       await Promise.all([pools?.calls.destroy(), pools?.streams.destroy()]);
     },
   };
+}
+
+async function counted<T>({ answered }: TransportOptions, method: Answered['method'], answer: Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  const tell = (outcome: Answered['outcome']): void =>
+    answered?.({ method, outcome, seconds: (performance.now() - startedMs) / 1000 });
+  try {
+    const got = await answer;
+    tell('Ok');
+    return got;
+  } catch (error) {
+    tell(isKubeError(error) ? error.kind : 'Malformed');
+    throw error;
+  }
 }
 
 async function sendWith(start: Start, request: HttpRequest, call: CallOptions): Promise<unknown> {

@@ -8,9 +8,12 @@ export interface WatchHandlers<T> {
   readonly deleted?: (key: string, value: T) => void;
 }
 
+/** `previous` is what was kept of the same object (by uid) before: its parts may be kept on where they are the same. */
+export type Project<Wire extends KubeObject, T> = (object: Wire, previous: T | undefined) => T | undefined;
+
 export interface StoreOptions<Wire extends KubeObject, T> {
   /** What to keep of an object; undefined: nothing, as if it were not there. */
-  readonly project: (object: Wire) => T | undefined;
+  readonly project: Project<Wire, T>;
   readonly handlers: WatchHandlers<T>;
   /** From then on no handler is called. */
   readonly isStopped: () => boolean;
@@ -120,7 +123,7 @@ class ProjectionStore<Wire extends KubeObject, T> implements WatchStore<Wire, T>
 
   #project(key: string, object: Wire): { readonly value: T | undefined } | 'Failed' {
     try {
-      return { value: this.#options.project(object) };
+      return { value: this.#options.project(object, this.entries.get(key)?.value) };
     } catch (error) {
       this.#options.failed('Projection', key, error);
       return 'Failed';

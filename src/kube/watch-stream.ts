@@ -6,7 +6,9 @@ import { createLineDecoder } from './line-decoder.ts';
 import { createListDecoder } from './list-decoder.ts';
 import { acceptFor, listRequest, pageOf } from './requests.ts';
 import { collectionPath, type KubeObject, type Resource } from './resources.ts';
+import { textWithoutManagedFields } from './managed-fields.ts';
 import { createTurns } from './turns.ts';
+import { checkUtf8 } from './utf8.ts';
 import { parseWatchEvent, type WatchEvent } from './watch-event.ts';
 import { type HttpRequest, parseBody } from './wire.ts';
 
@@ -30,6 +32,8 @@ const firstByteTimeoutMs = 30_000;
 /** A server that ends watches faster than this is not well, and is not asked again at once. */
 const shortestWatchMs = 1_000;
 
+const textToParse = (bytes: Buffer): string => textWithoutManagedFields(checkUtf8(bytes));
+
 /** Lists page by page, each object handed on and dropped; returns the resourceVersion to watch from. */
 export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add: (object: T) => void): Promise<string> {
   const { client, resource, signal, stallTimeoutMs, ...query } = scope;
@@ -47,7 +51,7 @@ export async function listPages<T extends KubeObject>(scope: WatchScope<T>, add:
 }
 
 async function readPage(body: AsyncIterable<Buffer>, add: (object: unknown) => void): Promise<Page<unknown>> {
-  const decoder = createListDecoder(maximumObjectBytes);
+  const decoder = createListDecoder(maximumObjectBytes, textToParse);
   const turn = createTurns();
   for await (const chunk of body) {
     for (const text of decoder.push(chunk)) add(parseBody(text));
@@ -70,7 +74,7 @@ export async function watchOnce<T extends KubeObject>(
   const { signal, stallTimeoutMs } = scope;
   const startedAtMs = performance.now();
   const turn = createTurns();
-  const decoder = createLineDecoder(maximumObjectBytes);
+  const decoder = createLineDecoder(maximumObjectBytes, textToParse);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
   for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
     for (const line of decoder.push(chunk)) {

@@ -1,4 +1,5 @@
 import { type BackoffLimits, backoffMs } from './backoff.ts';
+import { sleep } from './deadline.ts';
 import { isKubeError } from './kube-error.ts';
 import { createTurns } from './turns.ts';
 
@@ -28,10 +29,16 @@ export interface WorkFailure {
 export interface WorkQueue {
   /** A key that waits already is not added twice; of two times the earlier counts. */
   readonly add: (key: string, when?: { readonly afterMs: number }) => void;
+  /** To be worked on when nothing else waits: what has to be looked at once, although nothing changed. */
+  readonly addUnhurried: (key: string) => void;
   /** Forgets a key's failures and what is planned for it; work under way goes on. */
   readonly forget: (key: string) => void;
   /** Keys that are due and wait for a worker. */
   readonly waiting: () => number;
+  /** How long the first of them waits. */
+  readonly oldestMs: () => number;
+  /** Keys whose work failed last, and is tried again. */
+  readonly failing: () => number;
   /** Resolves after the signal fired, when the last work under way has ended. */
   readonly drained: Promise<void>;
 }
@@ -51,19 +58,24 @@ export function startWorkQueue(options: WorkQueueOptions): WorkQueue {
   if (options.signal.aborted) queue.stop();
   return {
     add: (key, when) => queue.add(key, when?.afterMs ?? 0),
+    addUnhurried: (key) => queue.addUnhurried(key),
     forget: (key) => queue.forget(key),
-    waiting: () => queue.due.size,
+    waiting: () => queue.due.size + queue.unhurried.size,
+    oldestMs: () => queue.oldestMs(),
+    failing: () => queue.failures.size,
     drained: queue.drained.promise,
   };
 }
 
 class Queue {
-  /** In the order of arrival. */
-  readonly due = new Set<string>();
+  /** Since when each key is due, the first to be worked on first. */
+  readonly due = new Map<string, number>();
+  /** The same for those that wait until nothing is due. */
+  readonly unhurried = new Map<string, number>();
+  readonly failures = new Map<string, number>();
   readonly running = new Set<string>();
   readonly drained = Promise.withResolvers<void>();
   readonly #delayed = new Map<string, Delayed>();
-  readonly #failures = new Map<string, number>();
   readonly #turn = createTurns();
   readonly #options: WorkQueueOptions;
 
@@ -78,19 +90,35 @@ class Queue {
       return;
     }
     this.#cancelDelay(key);
-    this.due.add(key);
+    if (!this.due.has(key)) this.due.set(key, this.unhurried.get(key) ?? performance.now());
+    this.unhurried.delete(key);
     this.#dispatch();
   }
 
+  addUnhurried(key: string): void {
+    if (this.#options.signal.aborted || this.due.has(key) || this.unhurried.has(key)) return;
+    this.unhurried.set(key, performance.now());
+    this.#dispatch();
+  }
+
+  oldestMs(): number {
+    const nowMs = performance.now();
+    const [since = nowMs] = this.due.values();
+    const [sinceUnhurried = nowMs] = this.unhurried.values();
+    return nowMs - Math.min(since, sinceUnhurried);
+  }
+
   forget(key: string): void {
-    this.#failures.delete(key);
+    this.failures.delete(key);
     this.#cancelDelay(key);
     this.due.delete(key);
+    this.unhurried.delete(key);
   }
 
   stop(): void {
     for (const key of this.#delayed.keys()) this.#cancelDelay(key);
     this.due.clear();
+    this.unhurried.clear();
     if (this.running.size === 0) this.drained.resolve();
   }
 
@@ -109,23 +137,25 @@ class Queue {
 
   /** A key that is due while it is worked on waits for its own end, and blocks no other. */
   #dispatch(): void {
-    for (const key of this.due) {
-      if (this.running.size >= this.#options.workers) return;
-      if (this.running.has(key)) continue;
-      this.due.delete(key);
-      this.running.add(key);
-      void this.#workOn(key);
-    }
+    for (const waiting of [this.due, this.unhurried])
+      for (const key of waiting.keys()) {
+        if (this.running.size >= this.#options.workers) return;
+        if (this.running.has(key)) continue;
+        waiting.delete(key);
+        this.running.add(key);
+        void this.#workOn(key);
+      }
   }
 
   async #workOn(key: string): Promise<void> {
     const { work, signal } = this.#options;
     try {
       const { againAfterMs } = await work(key, signal);
-      this.#failures.delete(key);
+      this.failures.delete(key);
       if (againAfterMs !== undefined) this.add(key, againAfterMs);
     } catch (error) {
       this.#retry(key, error);
+      await this.#pauseAfter(error);
     } finally {
       await this.#turn();
       this.running.delete(key);
@@ -134,10 +164,15 @@ class Queue {
     }
   }
 
+  /** Who was told that it asks too much asks for nothing else until then; those that were answered go on. */
+  async #pauseAfter(error: unknown): Promise<void> {
+    if (isKubeError(error, 'TooManyRequests')) await sleep(error.retryAfterMs ?? 0, this.#options.signal);
+  }
+
   #retry(key: string, error: unknown): void {
     if (this.#options.signal.aborted) return;
-    const failures = (this.#failures.get(key) ?? 0) + 1;
-    this.#failures.set(key, failures);
+    const failures = (this.failures.get(key) ?? 0) + 1;
+    this.failures.set(key, failures);
     const limits = this.#options.backoff ?? { baseMs: 500, maximumMs: 300_000 };
     const retryInMs = backoffMs(limits, failures, isKubeError(error) ? error.retryAfterMs : undefined);
     this.add(key, retryInMs);

@@ -14,6 +14,8 @@ export interface NamespaceWorkerOptions {
   readonly timeoutMs?: number;
   /** Where the worker's body is when this file is part of a bundle. */
   readonly workerUrl?: URL;
+  /** The thread is given up, and the next request starts another. */
+  readonly onDiscarded?: (kind: LinuxErrorKind) => void;
 }
 
 export interface NamespaceWorker {
@@ -28,6 +30,8 @@ export interface NamespaceWorker {
     operations: T,
     signal?: AbortSignal,
   ): Promise<ResultsOf<T>>;
+  /** Threads that were given up since one answered last. */
+  readonly failuresInARow: number;
   close(): void;
 }
 
@@ -60,10 +64,15 @@ class TurnTakingWorker implements NamespaceWorker {
   #current: PendingRequest | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastId = 0;
+  #failuresInARow = 0;
   #isClosed = false;
 
   constructor(options: NamespaceWorkerOptions) {
     this.#options = options;
+  }
+
+  get failuresInARow(): number {
+    return this.#failuresInARow;
   }
 
   async run<const T extends readonly NamespaceOperation[]>(
@@ -126,6 +135,7 @@ class TurnTakingWorker implements NamespaceWorker {
       this.#fail('WorkerFailed', reply.failure.message, new LinuxError(reply.failure));
       return;
     }
+    this.#failuresInARow = 0;
     this.#endTurn();
     if (reply.outcome === 'Done') current?.resolve(reply.results);
     else current?.reject(new LinuxError(reply.failure));
@@ -136,6 +146,8 @@ class TurnTakingWorker implements NamespaceWorker {
   #fail(kind: LinuxErrorKind, message: string, cause?: unknown): void {
     const current = this.#current;
     this.#discardWorker();
+    this.#failuresInARow += 1;
+    this.#options.onDiscarded?.(kind);
     current?.reject(failed(kind, message, cause));
     this.#next();
   }

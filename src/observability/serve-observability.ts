@@ -1,17 +1,28 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import { labelText } from './metric-tables.ts';
 import type { Metrics } from './metrics.ts';
 
 // An import would read every export of node:http, also those that load fetch and WebSocket when they are read: 12 MB.
 const { createServer } = process.getBuiltinModule('node:http');
+
+/** One thing that must be so before others may rely on this process. */
+export interface Gate {
+  /** One of a few fixed names: it is a metric's label. */
+  readonly gate: string;
+  readonly isOpen: boolean;
+  /** What is waited for while it is closed; names it: it is a line of /readyz. */
+  readonly reason: string;
+}
 
 export interface ObservabilityOptions {
   /** 0: a free one, told by `port` of what is returned. */
   readonly port: number;
   /** Default: all addresses, for the kubelet asks from outside of the pod. */
   readonly host?: string;
-  /** True, or why not. */
-  readonly ready: () => true | readonly string[];
+  readonly gates: () => readonly Gate[];
+  /** What is broken so that only a restart helps; default: nothing. A loop that stands still does not answer at all. */
+  readonly broken?: () => readonly string[];
   readonly metrics: Metrics;
   readonly signal: AbortSignal;
 }
@@ -32,10 +43,11 @@ interface Answer {
 const keepAliveTimeoutMs = 95_000;
 
 /**
- * GET /healthz: 200 while the event loop runs. /readyz: 200, or 503 with one reason a line. /metrics. Everything else is
- * 404. Rejects when the port cannot be had.
+ * GET /healthz: 200, or 503 with what only a restart mends. /readyz: 200, or 503 with a line for each closed gate. /metrics.
+ * Everything else is 404. Rejects when the port cannot be had.
  */
 export async function serveObservability(options: ObservabilityOptions): Promise<ObservabilityServer> {
+  observeGates(options);
   const server = createServer((request, response) => {
     void safeAnswerFor(request, options).then((answer) => write(response, answer));
   });
@@ -59,9 +71,9 @@ async function answerFor({ method, url = '' }: IncomingMessage, options: Observa
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' };
   switch (url.split('?', 1)[0]) {
     case '/healthz':
-      return { status: 200, body: 'ok\n' };
+      return verdict(options.broken?.() ?? []);
     case '/readyz':
-      return readiness(options.ready());
+      return verdict(closedGates(options.gates()));
     case '/metrics':
       return metricsText(options.metrics);
     default:
@@ -69,8 +81,20 @@ async function answerFor({ method, url = '' }: IncomingMessage, options: Observa
   }
 }
 
-function readiness(ready: true | readonly string[]): Answer {
-  return ready === true ? { status: 200, body: 'ok\n' } : { status: 503, body: `${ready.join('\n')}\n` };
+const closedGates = (gates: readonly Gate[]): readonly string[] =>
+  gates.flatMap(({ isOpen, reason }) => (isOpen ? [] : [reason]));
+
+function verdict(faults: readonly string[]): Answer {
+  return faults.length === 0 ? { status: 200, body: 'ok\n' } : { status: 503, body: `${faults.join('\n')}\n` };
+}
+
+export function observeGates({ metrics, gates }: Pick<ObservabilityOptions, 'metrics' | 'gates'>): void {
+  metrics.table({
+    name: 'connectionbudget_readiness_gate_status',
+    help: '1 while a gate of /readyz is open, 0 while it is closed.',
+    labels: ['gate'],
+    rows: () => gates().map(({ gate, isOpen }) => [labelText({ gate }), Number(isOpen)]),
+  });
 }
 
 async function metricsText(metrics: Metrics): Promise<Answer> {

@@ -1,6 +1,6 @@
 import { printable } from '../api/printable.ts';
 import type { JsonPatchStep } from '../kube/calls.ts';
-import { textWithoutManagedFields } from './managed-fields.ts';
+import { textWithoutManagedFields } from '../kube/managed-fields.ts';
 
 /** AdmissionReview admission.k8s.io/v1: what the API server asks and what it is answered. */
 

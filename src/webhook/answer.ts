@@ -11,6 +11,8 @@ export interface Answer {
   /** In ASCII. */
   readonly body: string;
   readonly result: WebhookResult;
+  /** Of a refusal: the first field that broke a rule. */
+  readonly refusedField?: string;
 }
 
 export interface AnswerContext {
@@ -42,7 +44,10 @@ const pods = (request: AdmissionRequest, context: AnswerContext): Answer => {
 const budgets = (request: AdmissionRequest, { surroundings, logger }: AnswerContext): Answer => {
   try {
     const admission = admitBudget(request, surroundings);
-    return { status: 200, body: reviewResponse(request.uid, admission), result: admission.result };
+    const answer = { status: 200, body: reviewResponse(request.uid, admission), result: admission.result };
+    return admission.result === 'Refused'
+      ? { ...answer, refusedField: admission.refusal.causes[0]?.field ?? '' }
+      : answer;
   } catch (error) {
     logger.error({ error, namespace: request.namespace, requestUid: request.uid }, 'a budget could not be judged');
     return { status: 500, body: 'the budget could not be judged\n', result: 'Failed' };

@@ -14,6 +14,7 @@ import {
   successorOf,
 } from './key-ring.ts';
 import { keepSecretDocument, type SecretDocument } from './secret-document.ts';
+import type { SigningState } from './webhook-metrics.ts';
 
 /** Signing keys in a Secret of ours, their public halves in a ConfigMap (keyId → SPKI in base64) that agents mount. */
 
@@ -32,6 +33,8 @@ export interface KeyStore {
   readonly refresh: (signal: AbortSignal) => Promise<void>;
   /** undefined before the first refresh. */
   readonly signer: () => Signer | undefined;
+  /** undefined before the first refresh. */
+  readonly signing: () => SigningState | undefined;
 }
 
 export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
@@ -62,6 +65,10 @@ export const createKeyStore = (options: KeyStoreOptions): KeyStore => {
     signer: () => {
       const key = currentKey(published, nowMs());
       return key?.privateKey === undefined ? undefined : signerFor(key.keyId, key.privateKey);
+    },
+    signing: () => {
+      const key = currentKey(published, nowMs());
+      return key === undefined ? undefined : { createdAtMs: key.createdAtMs, published: published.length };
     },
   };
 };

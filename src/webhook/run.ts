@@ -9,7 +9,7 @@ import type { KeyPolicy } from './key-ring.ts';
 import { createKeyStore, type KeyStore } from './keys.ts';
 import { startWebhookServer, type WebhookServer } from './server.ts';
 import type { Surroundings } from './surroundings.ts';
-import { createWebhookMetrics, type UpkeepStep, type WebhookMetrics } from './webhook-metrics.ts';
+import { createWebhookMetrics, observeKeys, type UpkeepStep, type WebhookMetrics } from './webhook-metrics.ts';
 
 /** What belongs to one installation; the chart and this process agree on it. */
 export interface WebhookNames {
@@ -80,6 +80,7 @@ interface Prepared {
 /** Prepares, serves, looks after itself, drains. Resolves when it serves; rejects when the port cannot be had. */
 export const startWebhook = async (options: WebhookOptions): Promise<Webhook> => {
   const parts = partsFor(options);
+  observeKeys(options.metrics, parts.keys.signing);
   const prepared = await prepare(parts);
   const { surroundings, logger, host, port = 8443 } = options;
   const address = host === undefined ? { port } : { port, host };

@@ -103,12 +103,15 @@ const serve = async (
   const path = pathOf(request);
   if (path === undefined) return write(response, { status: 404, body: 'not found\n' });
   if (request.method !== 'POST') return write(response, { status: 405, body: 'only POST\n' });
+  context.metrics.begun();
+  response.once('close', context.metrics.ended);
   const body = await readBody(request, context.large);
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
   const answer: Answer =
     body === 'TooLarge' ? { status: 413, body: 'too large\n', result: 'TooLarge' } : answerFor(path, body, context);
   context.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);
+  if (answer.refusedField !== undefined) context.metrics.refused(answer.refusedField);
   return write(response, answer);
 };
 

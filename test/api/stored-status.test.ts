@@ -6,7 +6,8 @@ import { readNodeStatus } from '../../src/api/connection-node.ts';
 
 const times = { lastTransitionTime: '2026-11-23T12:00:00Z', reason: 'PlanFits', message: 'fits' };
 const feasible = { type: 'Feasible', status: 'True', ...times };
-const status = { observedGeneration: 3, conditions: [feasible], destinations: [], peakConnections: 700 };
+const usage = { peakConnections: 700, peakTime: '2026-11-23T12:00:00Z' };
+const status = { observedGeneration: 3, conditions: [feasible], destinations: [], usage };
 
 test.each<[string, object, object]>([
   ['with a field that is not known', { ...status, forecast: { connections: 9 } }, status],

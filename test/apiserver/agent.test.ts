@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { agentsMetrics } from '../../deploy/metrics-reference.ts';
 import { createConnectionNodeWriter } from '../../src/kube/connection-node.ts';
 import { readNofile } from '../../src/linux/rlimits.ts';
 import { podIn, sysctlIn } from '../agent/node-setting.ts';
@@ -52,7 +53,17 @@ test('a pod is set up, seen and published; the last word of an agent is that it 
   });
   expect(readNofile(main.pid).soft).toBe(8039);
   expect((await status()).facts.runtimeNofile?.soft).toBe(1024);
-  expect(await agent.metrics()).toMatch(/^connectionbudget_planned_pods\{reason="AppliedLate"\} 1$/m);
+  const text = await agent.metrics();
+  expect(text).toMatch(/^connectionbudget_planned_pods\{reason="AppliedLate"\} 1$/m);
+  expect(text).toMatch(/^connectionbudget_late_repairs_total\{part="Limits"\} 1$/m);
+  expect(text).toMatch(/^connectionbudget_runtime_registrations_total 1$/m);
+  expect(text).toMatch(/^connectionbudget_runtime_event_duration_seconds_count\{event="createContainer"\} 1$/m);
+  const exported = [...text.matchAll(/^# TYPE (connectionbudget_\w+) /gm)].map(([, name = '']) => name);
+  expect(exported.toSorted()).toEqual(
+    agentsMetrics()
+      .map(({ name }) => name)
+      .toSorted(),
+  );
 
   agent.child.kill('SIGTERM');
   await once(agent.child, 'exit');

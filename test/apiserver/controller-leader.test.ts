@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { type Event, events } from '../../src/kube/resources.ts';
+import { tooMany } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
 import { call, conditionOf, createBudget, createNamespace, useControllerSetting } from './controller-setting.ts';
 import { isLeading, startOperator, startReadyOperator } from './operator-process.ts';
@@ -18,8 +19,8 @@ test('of two operators one writes, and the other takes over when that is killed'
   await until(() => isLeading(first), true);
   const second = await startReadyOperator(setting.server.kubeconfig, 'second');
   await createNamespace(setting, 'before');
-  await createBudget(setting, 'before');
-  await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready True Ready');
+  await createBudget(setting, 'before', { spec: tooMany });
+  await until(() => conditionOf(setting, 'Ready', ['before']), 'Ready False NotFeasible');
 
   expect(await isLeading(second)).toBe(false);
   await until(() => writersIn('before'), ['first']);
@@ -27,8 +28,8 @@ test('of two operators one writes, and the other takes over when that is killed'
   first.child.kill('SIGKILL');
   const killedMs = performance.now();
   await createNamespace(setting, 'after');
-  await createBudget(setting, 'after');
-  await until(() => conditionOf(setting, 'Ready', ['after']), 'Ready True Ready', 30_000);
+  await createBudget(setting, 'after', { spec: tooMany });
+  await until(() => conditionOf(setting, 'Ready', ['after']), 'Ready False NotFeasible', 30_000);
 
   // The Lease of the killed one lasts 15 s; others look every 2 s.
   expect(performance.now() - killedMs).toBeGreaterThan(10_000);
@@ -42,7 +43,7 @@ test('an operator that is told to stop gives the Lease back, and nothing is writ
   await until(() => isLeading(first), true, 30_000);
   const second = await startReadyOperator(setting.server.kubeconfig, 'staying');
   await createNamespace(setting, 'handover');
-  await createBudget(setting, 'handover');
+  await createBudget(setting, 'handover', { spec: tooMany });
   await until(() => writersIn('handover'), ['leaving']);
 
   first.child.kill('SIGTERM');

@@ -21,7 +21,9 @@ test('budgets are counted by whoever leads, and by nobody who did', async () => 
   await createNamespace(setting, 'counted');
   await createBudget(setting, 'counted');
   const counted = async (): Promise<readonly string[]> =>
-    (await metrics.text()).split('\n').filter((line) => /^connectionbudget_(budgets|queue|leader)_.* [^0]/.test(line));
+    (await metrics.text())
+      .split('\n')
+      .filter((line) => /^connectionbudget_(budgets|queue|leader_info).* [^0]/.test(line));
   await until(async () => (await counted()).some((line) => line.includes('{ready="True"}')), true);
 
   await controller.stop();
@@ -38,7 +40,7 @@ test('a budget whose status cannot be written is counted too', async () => {
   const failures = async (): Promise<boolean> => /reconcile_failures_total\{.*\} [^0]/.test(await metrics.text());
   await until(failures, true);
   const counted = async (): Promise<number> =>
-    [...(await metrics.text()).matchAll(/^connectionbudget_budgets_count\{.*\} (\d+)$/gm)]
+    [...(await metrics.text()).matchAll(/^connectionbudget_budgets\{.*\} (\d+)$/gm)]
       .map(([, count]) => Number(count))
       .reduce((sum, count) => sum + count, 0);
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { budgets } from '../../src/controller/resources.ts';
 import { events, namespaces, pods, services } from '../../src/kube/resources.ts';
 import { endpointSlices } from '../../src/kube/resources.ts';
-import { roomyNode } from '../controller/situations.ts';
+import { roomyNode, tooMany } from '../controller/situations.ts';
 import { until } from '../kube/until.ts';
 import {
   call,
@@ -95,7 +95,7 @@ test('a pod is outdated, current, verified, each told once', async () => {
   expect(await statusOf(setting, 'pods')).toMatchObject({
     plan: { hash },
     pods: { matched: 1, applied: 1, verified: 1 },
-    peakConnections: 700,
+    usage: { peakConnections: 700, peakTime: expect.stringMatching(/Z$/) },
   });
   await createRunningPod(setting, { metadata: { namespace: 'pods', name: 'gateway-2', labels: gateway } });
   await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready False NotApplied');
@@ -106,7 +106,6 @@ test('a pod is outdated, current, verified, each told once', async () => {
   await until(() => conditionOf(setting, 'Ready', ['pods']), 'Ready True Ready');
   await delay(300);
   expect(await eventsIn(setting, 'pods')).toEqual([
-    'Normal AssumptionsUnverified gateway',
     'Normal PlanFits gateway',
     'Normal AllPodsCurrent gateway',
     'Normal AllPodsVerified gateway',
@@ -163,9 +162,9 @@ test('a name that is as long as names may be gets its status and Events', async 
   const name = `${'a'.repeat(199)}.${'b'.repeat(53)}`;
   await createNamespace(setting, 'long');
 
-  await createBudget(setting, 'long', { name });
+  await createBudget(setting, 'long', { name, spec: tooMany });
 
-  await until(() => eventsIn(setting, 'long'), [`Normal AssumptionsUnverified ${name}`]);
+  await until(() => eventsIn(setting, 'long'), [`Warning LimitBinds ${name}`]);
 });
 
 test('a Service and its endpoints are found when they come', async () => {

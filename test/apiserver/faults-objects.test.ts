@@ -60,8 +60,7 @@ test('a budget that is deleted in use is forgotten, its pods stay as they are, a
   await until(() => controller.surroundings.nodeFactsFor(budget)?.nrOpen, roomyNode.nrOpen);
   const { pod } = await createPlannedPod(setting, controller, { budget, name: 'gateway-1' });
   await until(() => conditionOf(setting, 'Applied', ['deleted']), 'Applied True AllPodsCurrent');
-  const counted = async () =>
-    (await metrics.text()).match(/^connectionbudget_budgets_count\{.*\} [1-9]/gm)?.length ?? 0;
+  const counted = async () => (await metrics.text()).match(/^connectionbudget_budgets\{.*\} [1-9]/gm)?.length ?? 0;
   const before = await counted();
 
   await setting.client.delete({ resource: budgets, namespace: 'deleted', name: 'gateway' }, call);
@@ -166,7 +165,8 @@ test('a budget with fields and a status of a newer version is planned, keeps its
       message: '',
       lastTransitionTime: '2026-11-23T12:00:00Z',
     };
-    const status = { conditions: [tuned], peakConnections: 700 };
+    const usage = { peakConnections: 700, peakTime: '2026-11-23T12:00:00Z' };
+    const status = { observedGeneration: 1, conditions: [tuned], usage };
     const write = () => setting.client.patch({ ...target, subresource: 'status' }, { status }, call).then(() => true);
     await until(write, true);
     const stored = await setting.client.get(target, call);
@@ -180,7 +180,7 @@ test('a budget with fields and a status of a newer version is planned, keeps its
       'spec.sockets is not known to this version and is not planned',
     );
     expect(controller.surroundings.budgetsMeaning({ namespace: 'newer', labels })).toHaveLength(1);
-    expect(await statusOf(setting, 'newer')).toMatchObject({ peakConnections: 700, observedGeneration: 1 });
+    expect(await statusOf(setting, 'newer')).toMatchObject({ usage, observedGeneration: 1 });
     expect(requests.filter((line) => /^PATCH .*newer.*\/status/.test(line))).toHaveLength(1);
   });
 });

@@ -126,7 +126,8 @@ test('a certificate never expires while it can be renewed; where it cannot, that
   const replica = await startReplica(served, { client, metrics, certificatePolicy });
   onTestFinished(replica.stop);
   const expiresInMs = async (): Promise<number> => {
-    const [, seconds] = /^connectionbudget_webhook_certificate_expiry_seconds (\S+)$/m.exec(await metrics.text()) ?? [];
+    const [, seconds] =
+      /^connectionbudget_webhook_certificate_expiry_timestamp_seconds (\S+)$/m.exec(await metrics.text()) ?? [];
     return Number(seconds) * 1000 - Date.now();
   };
   const hasFailed = async (step: string) => metrics.text().then((text) => text.includes(`step="${step}"} `));

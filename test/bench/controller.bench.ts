@@ -1,12 +1,10 @@
 /**
  * The controller on a real API server with many budgets and pods (objects only): from its start until every budget has its
- * status, and what one change costs then. Requests are counted by the server's audit log.
+ * status, what one change costs then, and how long a change waits whose leader is killed. Requests are counted by the
+ * server's audit log.
  *
  *     node test/bench/controller.bench.ts [PODS] [NAMESPACES]       default 10000 10; a budget for ten pods
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectionBudgetCrd, connectionNodeCrd } from '../../src/api/crd.ts';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
@@ -14,11 +12,11 @@ import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { readKubeConfig } from '../../src/kube/kube-config.ts';
 import { pods } from '../../src/kube/resources.ts';
 import { crds } from '../kube/crd-resource.ts';
-import type { Rest } from './controller/controller-process.ts';
-import { type Crowd, type CrowdedServer, readerCore, startCrowdedServer } from './list-watch/crowd.ts';
+import type { Line } from './controller/controller-process.ts';
+import { type Bundle, bundleController, ended, type Running, startController } from './controller/controller-run.ts';
+import { type Crowd, type CrowdedServer, startCrowdedServer } from './list-watch/crowd.ts';
 
 const call = { signal: new AbortController().signal, timeoutMs: 60_000 } as const;
-const program = new URL('controller/controller-process.ts', import.meta.url).pathname;
 const restSeconds = 30;
 
 const budgetFor = (index: number, { namespaces }: Crowd): CustomObject => {
@@ -47,27 +45,11 @@ async function createBudgets(client: KubeClient, crowd: Crowd): Promise<void> {
   await Promise.all(Array.from({ length: 16 }, worker));
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  /** The next time that it has come to rest. */
-  readonly rest: () => Promise<Rest>;
-}
-
-function startController(kubeconfig: string, budgetCount: number): Running {
-  const command = ['--cpu-list', readerCore, process.execPath, program, kubeconfig, String(budgetCount)];
-  const child = spawn('taskset', command, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const rest = async (): Promise<Rest> => {
-    const { value, done } = await lines.next();
-    if (done === true) throw new Error('the controller ended');
-    return JSON.parse(value) as Rest;
-  };
-  return { child, rest };
-}
-
-async function stopped({ child }: Running): Promise<void> {
-  child.kill('SIGTERM');
-  await once(child, 'exit');
+interface Bench {
+  readonly server: CrowdedServer;
+  readonly client: KubeClient;
+  readonly bundle: Bundle;
+  readonly crowd: Crowd;
 }
 
 /** "1 patch connectionbudgets/status", …; renewals of Leases are beside the matter, there is one every two seconds. */
@@ -86,26 +68,32 @@ async function requestsOf(server: CrowdedServer, action: () => Promise<unknown>)
   return tally((await server.requests()).slice(before));
 }
 
-const costOf = ({ peakMiB, longestStallMs }: Rest): string =>
-  `peak ${peakMiB.toFixed(0)} MiB, longest stall ${longestStallMs.toFixed(0)} ms`;
+const stallOf = ({ longestStallMs, longestStallCpuMs }: Line): string =>
+  `longest stall ${longestStallMs.toFixed(0)} ms (${longestStallCpuMs.toFixed(0)} ms of it its own)`;
 
-async function start(server: CrowdedServer, what: string, budgetCount: number): Promise<Running> {
-  const running = startController(server.kubeconfig, budgetCount);
+const costOf = (line: Line): string =>
+  `${line.cpuSeconds.toFixed(1)} s of CPU time, peak ${line.peakMiB.toFixed(0)} MiB, ${stallOf(line)}`;
+
+async function start({ server, bundle, crowd }: Bench, what: string): Promise<Running> {
+  const running = startController(bundle, server.kubeconfig, crowd.apps);
   const requests = await requestsOf(server, async () => {
-    const rest = await running.rest();
+    const busySeconds = await server.busySeconds();
+    const synced = await running.next('Synced');
+    console.log(`${what}: all listed after ${synced.seconds.toFixed(1)} s, ${costOf(synced)}`);
+    const rest = await running.next('Rest');
     const { seconds, written, unchanged, failed } = rest;
-    console.log(`${what}: at rest after ${seconds.toFixed(1)} s, ${costOf(rest)}`);
+    console.log(`  at rest after ${seconds.toFixed(1)} s, ${costOf(rest)}`);
     console.log(`  decisions: ${written} written, ${unchanged} unchanged, ${failed} failed`);
+    console.log(`  server and etcd: ${((await server.busySeconds()) - busySeconds).toFixed(1)} s of CPU time`);
   });
   console.log(`  requests: ${requests}`);
   return running;
 }
 
-async function change(server: CrowdedServer, running: Running, { what, act }: Change): Promise<void> {
+async function change({ server }: Bench, running: Running, { what, act }: Change): Promise<void> {
   const requests = await requestsOf(server, async () => {
     await act();
-    const { longestStallMs } = await running.rest();
-    console.log(`${what}: longest stall ${longestStallMs.toFixed(0)} ms`);
+    console.log(`${what}: ${stallOf(await running.next('Rest'))}`);
   });
   console.log(`  requests, the change among them: ${requests}`);
 }
@@ -115,36 +103,67 @@ interface Change {
   readonly act: () => Promise<unknown>;
 }
 
-function changesOf(client: KubeClient): readonly Change[] {
-  const namespace = 'bench-0';
-  const container = { name: 'program', image: 'registry.invalid/shop/app-0:v1.42.0' };
-  const labels = { app: 'app-0', 'app.kubernetes.io/part-of': 'shop' };
-  const pod = { metadata: { namespace, generateName: 'one-more-', labels }, spec: { containers: [container] } };
-  const target = { resource: budgets, namespace, name: 'app-0' } as const;
+const namespace = 'bench-0';
+const firstBudget = { resource: budgets, namespace, name: 'app-0' } as const;
+
+const anotherSpec = (client: KubeClient): Promise<CustomObject> => {
   const connections = 20_000 + Math.floor(Math.random() * 10_000);
   const inbound = [{ name: 'clients', port: 8080, connections, clients: { addresses: 100 } }];
-  return [
-    { what: 'one more pod', act: () => client.create(pods, pod, call) },
-    { what: 'another spec of one budget', act: () => client.patch(target, { spec: { inbound } }, call) },
-  ];
+  return client.patch(firstBudget, { spec: { inbound } }, call);
+};
+
+const anotherPod = (client: KubeClient): Promise<unknown> => {
+  const container = { name: 'program', image: 'registry.invalid/shop/app-0:v1.42.0' };
+  const labels = { app: 'app-0', 'app.kubernetes.io/part-of': 'shop' };
+  const metadata = { namespace, generateName: 'one-more-', labels };
+  return client.create(pods, { metadata, spec: { containers: [container] } }, call);
+};
+
+/** Another replica has its caches whole, the leader dies, and a spec is changed in the same moment. */
+async function takeOver(bench: Bench, leader: Running): Promise<Running> {
+  const { server, client, bundle, crowd } = bench;
+  const follower = startController(bundle, server.kubeconfig, crowd.apps);
+  console.log(`a second replica follows: ${costOf(await follower.next('Synced'))}`);
+  await ended(leader, 'SIGKILL');
+  const killedMs = performance.now();
+  const { metadata } = await anotherSpec(client);
+  const seconds = (): string => ((performance.now() - killedMs) / 1000).toFixed(1);
+  while (!(await isAnswered(client, metadata?.generation))) await pause(50);
+  console.log(`the leader was killed: another spec is answered after ${seconds()} s (its Lease lasts 15 s)`);
+  const rest = await follower.next('Rest');
+  console.log(`  at rest after ${seconds()} s with the 2 s of watching it, ${costOf(rest)}, ${rest.written} written`);
+  return follower;
+}
+
+async function isAnswered(client: KubeClient, generation: number | undefined): Promise<boolean> {
+  const { status } = await client.get(firstBudget, call);
+  const { observedGeneration } = (status ?? {}) as { readonly observedGeneration?: number };
+  return observedGeneration === generation;
+}
+
+async function measure(bench: Bench): Promise<void> {
+  const { server, client, crowd } = bench;
+  await createBudgets(client, crowd);
+  console.log(`${crowd.apps} budgets for ${crowd.pods} pods in ${crowd.namespaces} namespaces`);
+  await ended(await start(bench, 'first start, every status is written'), 'SIGTERM');
+  const running = await start(bench, 'start where every status is there');
+  await change(bench, running, { what: 'one more pod', act: () => anotherPod(client) });
+  await change(bench, running, { what: 'another spec of one budget', act: () => anotherSpec(client) });
+  console.log(`${restSeconds} s at rest: ${await requestsOf(server, () => pause(restSeconds * 1000))}`);
+  await ended(await takeOver(bench, running), 'SIGTERM');
 }
 
 async function main(podCount: number, namespaces: number): Promise<void> {
   const crowd: Crowd = { pods: podCount, namespaces, apps: Math.floor(podCount / 10) };
+  const bundle = await bundleController();
   const server = await startCrowdedServer(crowd);
   const client = createKubeClient(readKubeConfig(server.kubeconfig), { connections: 16 });
   try {
-    await createBudgets(client, crowd);
-    console.log(`${crowd.apps} budgets for ${crowd.pods} pods in ${namespaces} namespaces`);
-    await stopped(await start(server, 'first start, every status is written', crowd.apps));
-    const running = await start(server, 'start where every status is there', crowd.apps);
-    for (const one of changesOf(client)) await change(server, running, one);
-    const atRest = await requestsOf(server, () => pause(restSeconds * 1000));
-    console.log(`${restSeconds} s at rest: ${atRest}`);
-    await stopped(running);
+    await measure({ server, client, bundle, crowd });
   } finally {
     await client.close();
     await server.stop();
+    await bundle.remove();
   }
 }
 

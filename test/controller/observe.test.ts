@@ -2,18 +2,14 @@ import { expect, test } from 'vitest';
 import type { ConnectionNodeStatus } from '../../src/api/connection-node.ts';
 import type { ObservedService } from '../../src/api/demand.ts';
 import type { Cluster, ServiceSlice } from '../../src/controller/cluster.ts';
-import { createObservations, rivalsOf } from '../../src/controller/observations.ts';
-import {
-  matchingPods,
-  nodeFactsFor,
-  observedNow,
-  smallestFacts,
-  untouchablePods,
-} from '../../src/controller/observe.ts';
+import { createObservations } from '../../src/controller/observations.ts';
+import { nodeFactsFor, observedNow, smallestFacts } from '../../src/controller/observe.ts';
 import { projectBudget, projectConnectionNode, projectPod } from '../../src/controller/projections.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
+import { selectionFor } from '../../src/controller/selection.ts';
+import { storedStatusOf } from '../../src/controller/stored-status.ts';
 import { clusterPod, selecting, stored } from './cluster-objects.ts';
-import { budgetObject, budgetOf, reportOf, roomyNode, situationOf } from './situations.ts';
+import { budgetObject, budgetOf, reportOf, roomyNode, situationOf, withPods } from './situations.ts';
 
 const clusterOf = (change: Partial<Cluster> = {}): Cluster => ({
   budget: () => undefined,
@@ -50,8 +46,8 @@ test('pods match by label, newest first, and those that nobody may touch are lef
   ];
 
   const cluster = clusterOf(selecting({ pods }));
-  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['new', 'old']);
-  expect(untouchablePods(cluster, budget)).toBe(1);
+  expect(selectionFor(cluster, budget).pods.map(({ name }) => name)).toEqual(['new', 'old']);
+  expect(selectionFor(cluster, budget).untouchable).toBe(1);
 });
 
 test('the scale is the pods, and the most of them on one node', () => {
@@ -135,11 +131,11 @@ test('rivals are told from their age, then their name, with the pods that both s
   const budgets = [sameAge, stranger, budget, older].map(stored);
   const pods = [clusterPod('1'), clusterPod('2')];
 
-  expect(rivalsOf(clusterOf(selecting({ budgets, pods })), budget)).toEqual([
+  expect(selectionFor(clusterOf(selecting({ budgets, pods })), budget).rivals).toEqual([
     { name: 'older', wins: true, pods: 2 },
     { name: 'zebra', wins: false, pods: 2 },
   ]);
-  expect(rivalsOf(clusterOf(selecting({ budgets })), budget)).toEqual([]);
+  expect(selectionFor(clusterOf(selecting({ budgets })), budget).rivals).toEqual([]);
 });
 
 test('pods that an older budget wins are not the newer one’s: not in its pods, its scale, nor its facts', () => {
@@ -152,10 +148,10 @@ test('pods that an older budget wins are not the newer one’s: not in its pods,
   });
   const observations = createObservations(cluster, () => 0);
 
-  expect(matchingPods(cluster, budget).map(({ name }) => name)).toEqual(['own']);
-  expect(matchingPods(cluster, older).map(({ name }) => name)).toEqual(['both']);
+  expect(selectionFor(cluster, budget).pods.map(({ name }) => name)).toEqual(['own']);
+  expect(selectionFor(cluster, older).pods.map(({ name }) => name)).toEqual(['both']);
   expect(observations.observedFor(budget).scale?.pods).toBe(1);
-  expect(rivalsOf(cluster, budget)).toEqual([{ name: 'older', wins: true, pods: 1 }]);
+  expect(selectionFor(cluster, budget).rivals).toEqual([{ name: 'older', wins: true, pods: 1 }]);
 });
 
 test('what the webhook hears of a scale holds for ten minutes, and a budget of another uid starts anew', () => {
@@ -198,7 +194,7 @@ test('the webhook is told the same for a second, at once what was looked at sinc
   expect(observations.observedFor(budget).scale?.pods).toBe(2);
 
   pods = [clusterPod('1'), clusterPod('2'), clusterPod('3')];
-  const { observed } = observations.settledFor(budget);
+  const { observed } = observations.look(budget).settled;
   expect(observed.scale?.pods).toBe(3);
   expect(observations.observedFor(budget)).toBe(observed);
   nowMs = 5000;
@@ -214,7 +210,34 @@ test('what another version wrote is read, without the fields that only it knows'
   const { status } = reconcile(situationOf());
 
   expect(projectConnectionNode({ status: { ...node, ...later } })).toEqual({ facts, agent, pods: [report] });
-  expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(status);
+  expect(projectBudget({ ...budgetObject(), status: { ...status, ...later } }).status).toEqual(storedStatusOf(status));
+});
+
+const generationOf = (generation: number, connections: number) => ({
+  ...budgetObject({ inbound: [{ name: 'mqtt', port: 1883, connections }] }),
+  metadata: { namespace: 'messaging', name: 'gateway', uid: 'u', generation },
+});
+
+test('a spec is parsed anew with its generation alone', () => {
+  const first = projectBudget(generationOf(1, 1000));
+
+  expect(projectBudget(generationOf(1, 1000), first).parsed).toBe(first.parsed);
+  expect(projectBudget(generationOf(2, 2000), first).parsed.budget?.spec.inbound[0]?.connections).toBe(2000);
+});
+
+test('of a stored status a decision reads the same as of the whole one, and an equal one has an equal digest', () => {
+  const { status } = reconcile(withPods(situationOf(), {}));
+  const { message = '', ...others } = status;
+  const inAnotherOrder = { message, ...others };
+  const [first, ...rest] = status.conditions;
+  const kept = storedStatusOf(status);
+
+  expect(reconcile(withPods(situationOf({ previous: kept }), {}))).toEqual(
+    reconcile(withPods(situationOf({ previous: status }), {})),
+  );
+  expect(storedStatusOf(inAnotherOrder)).toEqual(kept);
+  expect(storedStatusOf({ ...status, message: `${message} ` }).digest).not.toBe(kept.digest);
+  expect(storedStatusOf({ ...status, conditions: [...rest, first!] }).digest).not.toBe(kept.digest);
 });
 
 test('a pod has run since its first container started, and since it was created where none has', () => {

@@ -9,6 +9,17 @@ test('equal values are one object, others are their own', () => {
   expect(shared([1, 3])).toEqual([1, 3]);
 });
 
+test('what was seen lately is shared on, and what was not is forgotten', () => {
+  const shared = createSharing<readonly number[]>((value) => JSON.stringify(value));
+  const [kept, forgotten] = [shared([-1]), shared([-2])];
+  for (let number = 0; number < 50_000; number += 1) {
+    shared([number]);
+    if (number % 10_000 === 0) shared([-1]);
+  }
+  expect(shared([-1])).toBe(kept);
+  expect(shared([-2])).not.toBe(forgotten);
+});
+
 const podWith = (name: string, memory: string) =>
   projectPod({
     metadata: { name },

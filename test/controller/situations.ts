@@ -70,6 +70,12 @@ export const podOf = (change: Partial<MatchingPod> = {}): MatchingPod => ({
   ...change,
 });
 
+/** More than one address and one port can have: what is wrong with it is told by an Event. */
+export const tooMany = {
+  inbound: [],
+  outbound: [{ name: 'web', connections: 100_000, destination: { addresses: { ips: ['192.0.2.1'], ports: [443] } } }],
+};
+
 export const situationOf = (change: Partial<Situation> = {}): Situation => ({
   budget: budgetOf(),
   unknownFields: [],

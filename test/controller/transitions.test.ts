@@ -2,18 +2,35 @@ import { expect, test } from 'vitest';
 import { eventNameFor } from '../../src/controller/apply.ts';
 import { reconcile } from '../../src/controller/reconcile.ts';
 import { podWarningFor } from '../../src/controller/transitions.ts';
-import { budgetOf, reportOf, situationOf, withPods } from './situations.ts';
+import { budgetOf, reportOf, situationOf, tooMany, withPods } from './situations.ts';
 
 const short = ({ transitions }: ReturnType<typeof reconcile>): readonly string[] =>
   transitions.map(({ type, reason, action }) => `${type} ${reason} ${action}`);
 
-test('a first status tells what happened and not what did not', () => {
-  expect(short(reconcile(withPods(situationOf(), {})))).toEqual([
-    'Normal PlanFits Plan',
-    'Normal AllPodsCurrent Apply',
-    'Normal AllPodsVerified Verify',
-  ]);
-  expect(short(reconcile(situationOf()))).toEqual(['Normal AssumptionsUnverified Plan']);
+const rival = { name: 'other', wins: true, pods: 1 };
+const noAgent = { carried: undefined, report: undefined, hasAgent: false };
+
+test.each([
+  { what: 'all is well', situation: withPods(situationOf(), {}), told: [] },
+  { what: 'there is no pod yet', situation: situationOf(), told: [] },
+  { what: 'a limit binds', situation: situationOf({ budget: budgetOf(tooMany) }), told: ['Warning LimitBinds Plan'] },
+  {
+    what: 'pods are outdated and no agent serves them',
+    situation: withPods(situationOf(), noAgent),
+    told: ['Warning PodsOutdated Apply'],
+  },
+  {
+    what: 'no agent serves them',
+    situation: withPods(situationOf(), { report: undefined, hasAgent: false }),
+    told: ['Warning AgentAbsent Verify'],
+  },
+  {
+    what: 'an older budget has the pods',
+    situation: situationOf({ rivals: [rival] }),
+    told: ['Warning OlderBudgetWins Select'],
+  },
+])('a first status tells the first thing that is wrong: $what', ({ situation, told }) => {
+  expect(short(reconcile(situation))).toEqual(told);
 });
 
 test('a change is told once, with the numbers', () => {
@@ -36,7 +53,7 @@ test('another message is no transition', () => {
 
 test('a conflict is a warning to both, its end is not', () => {
   const alone = reconcile(situationOf()).status;
-  const rivals = [{ name: 'other', wins: true, pods: 1 }];
+  const rivals = [rival];
 
   const conflict = reconcile(situationOf({ previous: alone, rivals }));
   const over = reconcile(situationOf({ previous: conflict.status }));
@@ -71,7 +88,8 @@ test('mode Off is no warning', () => {
 });
 
 test('the same transition told again has the same id', () => {
-  const situation = withPods(situationOf(), {});
+  const previous = reconcile(situationOf()).status;
+  const situation = { ...withPods(situationOf(), {}), previous };
 
   expect(reconcile(situation).transitions).toEqual(reconcile(situation).transitions);
   expect(new Set(reconcile(situation).transitions.map(({ id }) => id)).size).toBe(3);

@@ -208,21 +208,6 @@ test('the CustomResourceDefinitions are kept unless asked otherwise', async () =
   expect(none.map(({ kind }) => kind)).not.toContain('CustomResourceDefinition');
 });
 
-test('alerts ask for metrics that the operator has', async () => {
-  const configured = await render({ 'monitoring.prometheusRule.enabled': true, 'monitoring.podMonitor.enabled': true });
-  const rules = at(find(configured, 'PrometheusRule', 'connectionbudget'), 'spec.groups.0.rules') as readonly unknown[];
-  const asked = rules.flatMap((rule) => String(at(rule, 'expr')).match(/connectionbudget_\w+/g) ?? []);
-  const sources = await Promise.all(
-    ['controller/controller-metrics.ts', 'webhook/webhook-metrics.ts'].map((file) =>
-      readFile(`${chartFolder}/../../src/${file}`, 'utf8'),
-    ),
-  );
-  const known = sources.flatMap((text) => text.match(/connectionbudget_\w+/g) ?? []);
-  expect(asked.length).toBeGreaterThan(5);
-  expect(known).toEqual(expect.arrayContaining(asked));
-  expect(defaults.map(({ kind }) => kind)).not.toContain('PrometheusRule');
-});
-
 async function templateTexts(): Promise<string> {
   const entries = await readdir(`${chartFolder}/templates`, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { claimed, mayTake, observe, released } from '../../src/kube/lease-record.ts';
+import { claimed, freeInMs, observe, released } from '../../src/kube/lease-record.ts';
 
 const now = new Date('2026-11-23T12:00:00.123Z');
 const lease = (holderIdentity: string, resourceVersion = '1') => ({
@@ -8,14 +8,15 @@ const lease = (holderIdentity: string, resourceVersion = '1') => ({
 });
 
 test.each([
-  { holder: '', afterMs: 0, may: true },
-  { holder: 'we', afterMs: 0, may: true },
-  { holder: 'other', afterMs: 0, may: false },
-  { holder: 'other', afterMs: 15_000, may: false },
-  { holder: 'other', afterMs: 15_001, may: true },
-])('held by "$holder" and unchanged for $afterMs ms: may be taken: $may', ({ holder, afterMs, may }) => {
+  { holder: '', afterMs: 0, inMs: 0 },
+  { holder: 'we', afterMs: 0, inMs: 0 },
+  { holder: 'other', afterMs: 0, inMs: 15_000 },
+  { holder: 'other', afterMs: 14_000, inMs: 1_000 },
+  { holder: 'other', afterMs: 15_000, inMs: 0 },
+  { holder: 'other', afterMs: 16_000, inMs: 0 },
+])('held by "$holder" and unchanged for $afterMs ms: may be taken in $inMs ms', ({ holder, afterMs, inMs }) => {
   const observation = observe(lease(holder), undefined, 1_000);
-  expect(mayTake(lease(holder), 'we', { observation, nowMs: 1_000 + afterMs })).toBe(may);
+  expect(freeInMs(lease(holder), 'we', { observation, nowMs: 1_000 + afterMs })).toBe(inMs);
 });
 
 test('only a change starts the wait anew', () => {

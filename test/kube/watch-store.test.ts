@@ -181,3 +181,21 @@ test.each<{ readonly name: string; readonly second: readonly Version[] }>([
 ])('the digest differs with $name', ({ second }) => {
   expect(digestOf([...pair.slice(0, 1), ...second])).not.toBe(digestOf(pair));
 });
+
+test('a projection is given what was kept of the same object, and nothing of another', () => {
+  const given: unknown[] = [];
+  const store = createWatchStore<ConfigMap, string>({
+    project: ({ data }, previous) => {
+      given.push(previous);
+      return data?.['value'];
+    },
+    handlers: {},
+    isStopped: () => false,
+    failed: () => undefined,
+  });
+  for (const version of ['1', '2']) store.change(object({ version }));
+  store.change(object({ uid: 'v', version: '3' }));
+  store.remove(object({ uid: 'v', version: '3' }));
+  store.change(object({ uid: 'w', version: '4' }));
+  expect(given).toEqual([undefined, '1', undefined, undefined]);
+});

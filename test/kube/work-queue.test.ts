@@ -35,6 +35,34 @@ test('a key that waits is not added twice', async () => {
   expect(started).toEqual(['a', 'b']);
 });
 
+test('the first that waits says for how long, however often it is added', async () => {
+  const { queue, finish } = gatedQueue({ workers: 1 });
+  for (const key of ['a', 'b']) queue.add(key);
+  await pause(50);
+  for (const key of ['b', 'c']) queue.add(key);
+  expect(queue.oldestMs()).toBeGreaterThanOrEqual(45);
+  finish('a');
+  await until(() => queue.waiting(), 1);
+  expect(queue.oldestMs()).toBeLessThan(45);
+  finish('b');
+  await until(() => queue.oldestMs(), 0);
+});
+
+test('a key whose work failed is counted until it succeeds', async () => {
+  let fails = true;
+  const { queue } = gatedQueue({
+    backoff: { baseMs: 20, maximumMs: 20 },
+    work: async () => {
+      if (fails) throw new Error('no');
+      return {};
+    },
+  });
+  queue.add('a');
+  await until(() => queue.failing(), 1);
+  fails = false;
+  await until(() => queue.failing(), 0);
+});
+
 test('a key added while it is worked on is worked on once more, by no second worker at the same time', async () => {
   const { queue, started, finish } = gatedQueue();
   queue.add('a');
@@ -101,6 +129,38 @@ test('a failure that names its time is done again then', async () => {
   queue.add('a');
   await until(() => failures.length, 1);
   expect(failures[0]!.retryInMs).toBeGreaterThanOrEqual(60_000);
+});
+
+test('a worker that is told to ask for less rests that long, and what was answered goes on', async () => {
+  const error = new KubeError('slow down', { kind: 'TooManyRequests', retryAfterMs: 60_000 });
+  const started: string[] = [];
+  const { queue } = gatedQueue({
+    work: async (key) => {
+      started.push(key);
+      if (key === 'refused') throw error;
+      return {};
+    },
+  });
+  for (const key of ['refused', 'a', 'b']) queue.add(key);
+  await until(() => started, ['refused', 'a', 'b']);
+  for (const key of ['refused too', 'refused', 'c']) queue.add(key);
+  await until(() => started.length, 5);
+  expect(started.slice(3)).toEqual(['refused too', 'c']);
+});
+
+test('what waits unhurried is worked on when nothing else is, and is not done twice when it is hurried', async () => {
+  const { queue, started, finish } = gatedQueue({ workers: 1 });
+  for (const key of ['first', 'a', 'b', 'c']) queue.addUnhurried(key);
+  queue.add('changed');
+  queue.add('b');
+  queue.addUnhurried('changed');
+  expect(queue.waiting()).toBe(4);
+  for (const [position, key] of ['first', 'changed', 'b', 'a', 'c'].entries()) {
+    await until(() => started[position], key);
+    finish(key);
+  }
+  await pause(20);
+  expect(started).toEqual(['first', 'changed', 'b', 'a', 'c']);
 });
 
 test('work can ask to be done again without having failed', async () => {

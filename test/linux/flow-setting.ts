@@ -20,7 +20,13 @@ export const openTestCounter = async (
   const closing = new AbortController();
   const visitor = createNamespaceWorker({ signal: closing.signal });
   const run: NamespaceWorker['run'] = async (...args) => visitor.run(...args).finally(entered);
-  const worker = { run, close: () => visitor.close() };
+  const worker: NamespaceWorker = {
+    run,
+    get failuresInARow() {
+      return visitor.failuresInARow;
+    },
+    close: () => visitor.close(),
+  };
   const counter = openFlowCounter({ objectPath: await objectPathFor(source), worker });
   return {
     source: counter.source,

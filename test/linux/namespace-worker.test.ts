@@ -161,7 +161,9 @@ describe('a worker', () => {
 
   test('that takes too long is replaced, and who waited is served', async () => {
     using netns = makeNetworkNamespace();
-    const hasty = createNamespaceWorker({ signal: controller.signal, timeoutMs: 500 });
+    const discarded: string[] = [];
+    const onDiscarded = (kind: string): void => void discarded.push(kind);
+    const hasty = createNamespaceWorker({ signal: controller.signal, timeoutMs: 500, onDiscarded });
     await hasty.run(netns.path, []);
     const endless = hasty.run(
       netns.path,
@@ -169,7 +171,9 @@ describe('a worker', () => {
     );
     const waiting = hasty.run(netns.path, [readPortRange]);
     await expect(endless).rejects.toMatchObject({ kind: 'TimedOut' });
+    expect({ discarded, inARow: hasty.failuresInARow }).toEqual({ discarded: ['TimedOut'], inARow: 1 });
     expect(await waiting).toEqual([{ ok: true, value: '32768 60999' }]);
+    expect(hasty.failuresInARow).toBe(0);
   });
 
   test('whose body is missing fails each request', async () => {
@@ -177,6 +181,7 @@ describe('a worker', () => {
     const broken = createNamespaceWorker({ signal: controller.signal, workerUrl });
     await expect(broken.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'WorkerFailed' });
     await expect(broken.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'WorkerFailed' });
+    expect(broken.failuresInARow).toBe(2);
   });
 
   test('that is closed rejects what waits and what comes', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { labelText, type TableRow } from '../../src/observability/metric-tables.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 
 const definition = {
@@ -37,12 +38,58 @@ test('gauges and histograms are written in the text format', async () => {
   expect(text).toContain('nodejs_eventloop_lag_seconds');
 });
 
-test.each(['kube_errors', 'connectionbudget_', 'connectionbudget_Errors', 'connectionbudget__errors'])(
-  'the name %s is refused',
-  (name) => {
-    expect(() => createMetrics().counter({ ...definition, name })).toThrow(name);
-  },
-);
+test('a gauge that is read is read at each scrape', async () => {
+  const metrics = createMetrics();
+  let depth = 1;
+  const waiting = { name: 'connectionbudget_queue_budgets', help: 'Waiting.', labels: {} };
+  metrics.observedGauge(waiting, () => [{ labels: {}, value: depth }]);
+  expect(await metrics.text()).toContain('connectionbudget_queue_budgets 1\n');
+  depth = 2;
+  expect(await metrics.text()).toContain('connectionbudget_queue_budgets 2\n');
+});
+
+test('a table has a series for each row, gone with its row, and hostile values are escaped', async () => {
+  const metrics = createMetrics();
+  let rows: readonly TableRow[] = [[labelText({ budget: 'a"\\\n' }), 3]];
+  metrics.table({ name: 'connectionbudget_peak_connections', help: 'Peak.', labels: ['budget'], rows: () => rows });
+  const series = async () => (await metrics.text()).match(/^connectionbudget_peak.*$/gm);
+  expect(await series()).toEqual(['connectionbudget_peak_connections{budget="a\\"\\\\\\n"} 3']);
+  rows = [];
+  expect(await series()).toBeNull();
+});
+
+test.each([
+  ['counter', 'kube_errors_total', 'is not connectionbudget_NOUN_UNIT'],
+  ['counter', 'connectionbudget_', 'is not connectionbudget_NOUN_UNIT'],
+  ['counter', 'connectionbudget_Errors_total', 'is not connectionbudget_NOUN_UNIT'],
+  ['counter', 'connectionbudget__errors_total', 'is not connectionbudget_NOUN_UNIT'],
+  ['counter', 'connectionbudget_errors', 'must end in _total'],
+  ['gauge', 'connectionbudget_errors_total', 'must not end in _total'],
+  ['gauge', 'connectionbudget_budgets_count', 'must not end in _count'],
+  ['gauge', 'connectionbudget_age_ms', 'has ms, which is no base unit'],
+  ['gauge', 'connectionbudget_used_percent', 'has percent, which is no base unit'],
+  ['histogram', 'connectionbudget_latency', 'must end in _seconds or _bytes'],
+] as const)('a %s is not called %s', (kind, name, rule) => {
+  const metrics = createMetrics();
+  const metric = { name, help: 'Wrong.', labels: {}, buckets: [1] };
+  expect(() => metrics[kind](metric)).toThrow(`the metric name ${name} `);
+  expect(() => metrics[kind](metric)).toThrow(rule);
+});
+
+test('what is registered is described, in its order', () => {
+  const metrics = createMetrics();
+  metrics.counter(definition);
+  metrics.table({ name: 'connectionbudget_a', help: 'A.', labels: ['budget'], rows: () => [] });
+  expect(metrics.described()).toEqual([
+    {
+      name: definition.name,
+      kind: 'counter',
+      help: definition.help,
+      labels: [{ name: 'kind', values: ['Conflict', 'Network'] }],
+    },
+    { name: 'connectionbudget_a', kind: 'gauge', help: 'A.', labels: [{ name: 'budget', values: [] }] },
+  ]);
+});
 
 test('a name cannot be used twice, and registries do not share names', () => {
   const metrics = createMetrics();

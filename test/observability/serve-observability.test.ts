@@ -9,7 +9,7 @@ async function serve(options: Partial<ObservabilityOptions> = {}) {
   const server = await serveObservability({
     port: 0,
     host: '127.0.0.1',
-    ready: () => true,
+    gates: () => [],
     metrics: createMetrics(),
     signal: controller.signal,
     ...options,
@@ -31,10 +31,31 @@ test('alive and ready', async () => {
   expect(await answer('/readyz?verbose')).toMatchObject({ status: 200, body: 'ok\n' });
 });
 
-test('not ready says why, and is alive all the same', async () => {
-  const { answer } = await serve({ ready: () => ['pods are not synced', 'no certificate'] });
-  expect(await answer('/readyz')).toMatchObject({ status: 503, body: 'pods are not synced\nno certificate\n' });
+const closed = (gate: string, reason: string) => ({ gate, isOpen: false, reason });
+
+test('not ready names each closed gate, in a metric too, and is alive all the same', async () => {
+  const open = { gate: 'services', isOpen: true, reason: 'services are not listed yet' };
+  const gates = () => [closed('pods', 'pods are not listed yet'), open, closed('webhook', 'no certificate')];
+  const { answer } = await serve({ gates });
+  expect(await answer('/readyz')).toMatchObject({
+    status: 503,
+    body: 'pods are not listed yet\nno certificate\n',
+  });
   expect(await answer('/healthz')).toMatchObject({ status: 200 });
+  const { body } = await answer('/metrics');
+  expect(body.match(/^connectionbudget_readiness_gate_status.*$/gm)).toEqual([
+    'connectionbudget_readiness_gate_status{gate="pods"} 0',
+    'connectionbudget_readiness_gate_status{gate="services"} 1',
+    'connectionbudget_readiness_gate_status{gate="webhook"} 0',
+  ]);
+});
+
+test('what only a restart mends is said by /healthz', async () => {
+  const { answer } = await serve({ broken: () => ['pods: the last look at them ended 301 s ago'] });
+  expect(await answer('/healthz')).toMatchObject({
+    status: 503,
+    body: 'pods: the last look at them ended 301 s ago\n',
+  });
 });
 
 test('metrics come in the text format', async () => {
@@ -55,7 +76,7 @@ test.each([
 
 test('a readiness check that throws is an answer, and no crash', async () => {
   const { answer } = await serve({
-    ready: () => {
+    gates: () => {
       throw new Error('broken');
     },
   });

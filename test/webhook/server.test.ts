@@ -8,6 +8,7 @@ import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../
 import { startWebhookServer, type WebhookServer } from '../../src/webhook/server.ts';
 import type { Surroundings } from '../../src/webhook/surroundings.ts';
 import { createWebhookMetrics } from '../../src/webhook/webhook-metrics.ts';
+import { until } from '../kube/until.ts';
 import { outboundBudget, parsedBudget } from './budgets.ts';
 
 const moment = { nowMs: Date.now(), hosts: ['127.0.0.1'], policy: defaultCertificatePolicy };
@@ -171,6 +172,25 @@ test('when we fail, a pod is admitted as it is, a budget is not judged, and both
   expect(await metrics.text()).toContain(
     'connectionbudget_webhook_requests_total{path="mutate-pods",result="Failed"} 1',
   );
+});
+
+test('a refusal is counted by the field that broke a rule, and what is in flight only until its answer', async () => {
+  const server = await start();
+  const [inbound] = (outboundBudget() as { readonly spec: { readonly inbound: readonly object[] } }).spec.inbound;
+  const wrong = outboundBudget({ spec: { inbound: [{ ...inbound, port: 70_000 }] } });
+  const endless = request({ host: '127.0.0.1', port: server.port, path: '/validate-budgets', ca, method: 'POST' });
+  endless.on('error', () => undefined);
+  endless.write('{');
+  const inFlight = async (): Promise<string | undefined> =>
+    /^connectionbudget_webhook_in_flight_requests (\d+)$/m.exec(await metrics.text())?.[1];
+
+  const { body } = await send(server, '/validate-budgets', [review(wrong)]);
+  await until(inFlight, '1');
+  endless.destroy();
+
+  expect(JSON.parse(body)).toHaveProperty('response.allowed', false);
+  expect(await metrics.text()).toContain('connectionbudget_webhook_refusals_total{field="inbound"} 1');
+  await until(inFlight, '0');
 });
 
 test('a request that cannot be answered at all ends its own connection and no other', async () => {

@@ -16,6 +16,8 @@ export interface CrowdedServer {
   readonly program: string;
   /** "VERB RESOURCE[/SUBRESOURCE]" of every request so far but long-running ones, from the server's audit log. */
   readonly requests: () => Promise<readonly string[]>;
+  /** CPU time of etcd and the server so far. */
+  readonly busySeconds: () => Promise<number>;
   readonly stop: () => Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function startCrowdedServer(crowd: Crowd, directory?: string): Prom
     kubeconfig: server.kubeconfig,
     program,
     requests: () => readRequests(audit),
+    busySeconds: () => busySecondsOf(dir),
     stop: async () => {
       await server.stop();
       if (directory === undefined) await rm(dir, { recursive: true, force: true });
@@ -74,10 +77,23 @@ export async function startCrowdedServer(crowd: Crowd, directory?: string): Prom
   };
 }
 
+const daemons = ['etcd', 'kube-apiserver'] as const;
+
 async function pin(dir: string): Promise<void> {
-  for (const name of ['etcd', 'kube-apiserver']) {
+  for (const name of daemons) {
     await run('taskset', ['--all-tasks', '--pid', '--cpu-list', serverCore, String(findDaemon(dir, name)?.pid)]);
   }
+}
+
+/** Fields 14 and 15 of proc_pid_stat(5) are ticks of 10 ms; the second field may contain spaces. */
+async function busySecondsOf(dir: string): Promise<number> {
+  let ticks = 0;
+  for (const name of daemons) {
+    const stat = await readFile(`/proc/${findDaemon(dir, name)?.pid}/stat`, 'utf8');
+    const [user, system] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12, 14);
+    ticks += Number(user) + Number(system);
+  }
+  return ticks / 100;
 }
 
 interface AuditEvent {

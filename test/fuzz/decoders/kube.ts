@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { errorForStatus, KubeError, parseRetryAfterMs, parseStatus } from '../../../src/kube/kube-error.ts';
 import { fromServer } from '../../../src/kube/from-server.ts';
 import type { Lease } from '../../../src/kube/resources.ts';
-import { claimed, mayTake, observe, released } from '../../../src/kube/lease-record.ts';
+import { claimed, freeInMs, observe, released } from '../../../src/kube/lease-record.ts';
 import { createLineDecoder } from '../../../src/kube/line-decoder.ts';
 import { createListDecoder } from '../../../src/kube/list-decoder.ts';
 import { pageOf } from '../../../src/kube/requests.ts';
@@ -159,7 +159,7 @@ const lease: Decoder = {
     const record = leaseSchema.safeParse(body).success ? fromServer<Lease | undefined>(body) : undefined;
     if (record === undefined) return;
     const observation = observe(record, undefined, 1000);
-    mayTake(record, 'me', { observation, nowMs: 20_000 });
+    requireTrue(freeInMs(record, 'me', { observation, nowMs: 20_000 }) >= 0, 'a lease is free at some time');
     const mine = claimed(record, { holder: 'me', leaseDurationMs: 15_000, now: new Date(0) });
     requireTrue(mine.spec?.holderIdentity === 'me', 'a claim names its holder');
     requireTrue(Number.isSafeInteger(mine.spec?.leaseTransitions), 'transitions are counted');
