@@ -20,7 +20,7 @@ export interface Window {
 
 /** Ten minutes each, from the first sample on. */
 export const windowsOf = (samples: readonly Sample[]): readonly Window[] => {
-  const startMs = samples[0]?.atMs ?? 0;
+  const startMs = Math.min(...samples.map(({ atMs }) => atMs));
   const parts = ['operator', 'agent'] as const;
   return parts.flatMap((part) => {
     const own = samples.filter((sample) => sample.part === part);
