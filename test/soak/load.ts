@@ -66,6 +66,7 @@ const podStep = (options: LoadOptions, random: Random): (() => Promise<void>) =>
   const { starts } = options;
   let number = 0;
   return async () => {
+    for (const pod of starts.stray()) await removePod(options, pod);
     const alive = starts.alive();
     const oldest = alive.find(({ startMs, isLate }) => startMs !== undefined || isLate);
     if (alive.length >= mostAlive && oldest !== undefined) await removePod(options, oldest);
@@ -79,7 +80,7 @@ const podStep = (options: LoadOptions, random: Random): (() => Promise<void>) =>
   };
 };
 
-/** An answer that got lost may have been a yes: then the pod is found, or made now. */
+/** An answer that got lost may have been a yes: then the pod is a stray one. */
 const createPod = async ({ soak, starts }: LoadOptions, pod: PodName): Promise<void> => {
   const { client, journal, nowMs, signal } = soak;
   const createdAtMs = nowMs();
@@ -95,7 +96,7 @@ const createPod = async ({ soak, starts }: LoadOptions, pod: PodName): Promise<v
   }
 };
 
-const removePod = async ({ soak, starts }: LoadOptions, pod: PodName): Promise<void> => {
+const removePod = async ({ soak, starts }: LoadOptions, pod: Pick<PodName, 'namespace' | 'name'>): Promise<void> => {
   const { client, journal, signal } = soak;
   const { namespace, name } = pod;
   try {

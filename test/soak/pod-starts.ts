@@ -1,7 +1,7 @@
 import { startListWatch } from '../../src/kube/list-watch.ts';
 import { type Pod, pods } from '../../src/kube/resources.ts';
 import type { PodName } from './objects.ts';
-import { namespaceNames, type Soak, soakNamespaces, systemNamespace } from './soak-setting.ts';
+import { isOfSoak, namespaceNames, type Soak } from './soak-setting.ts';
 
 /** Every pod of the load from its create call to Running, and how often containers of ours and of it were started anew. */
 
@@ -37,8 +37,9 @@ export interface PodStarts {
   readonly starts: () => readonly PodStart[];
   /** Those of the load that are there, oldest first. */
   readonly alive: () => readonly (PodStart & { readonly seen: SeenPod | undefined })[];
-  readonly deleted: (pod: PodName) => void;
-  readonly inSystem: () => readonly SeenPod[];
+  readonly deleted: (pod: Pick<PodName, 'namespace' | 'name'>) => void;
+  /** Of whose creation the answer got lost. */
+  readonly stray: () => readonly SeenPod[];
   /** Restarts of all containers in a namespace so far, also of pods that are gone. */
   readonly restartsIn: (namespace: string) => number;
   /** Marks the pods that are not Running within the bound, and says so of those that a budget is for. */
@@ -97,7 +98,10 @@ export const followPodStarts = (soak: Soak): PodStarts => {
     starts: () => [...starts.values()],
     alive: present,
     deleted: ({ namespace, name }) => gone.add(`${namespace}/${name}`),
-    inSystem: () => [...cache.values()].filter(({ namespace }) => namespace === systemNamespace),
+    stray: () =>
+      [...cache.values()].filter(
+        ({ namespace, name, isEnding }) => isOfSoak(namespace) && !isEnding && !starts.has(`${namespace}/${name}`),
+      ),
     restartsIn: (namespace) =>
       [...restarts.values()].filter((pod) => pod.namespace === namespace).reduce((sum, { count }) => sum + count, 0),
     judge: () => {
@@ -120,5 +124,3 @@ const judgeStart = ({ journal, standstill, nowMs }: Soak, starts: Map<string, Po
   if (pod.namespace === namespaceNames.plain) journal.count(`late without a webhook: ${key} ${state}`);
   else journal.violation('pod start blocked', `${key} ${state} after ${Math.round(waitedMs / 1000)} s`);
 };
-
-export const isOfSoak = (namespace: string): boolean => soakNamespaces.includes(namespace);

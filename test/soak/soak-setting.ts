@@ -24,3 +24,5 @@ export const systemNamespace = 'connectionbudget-system';
 /** Of what the soak makes: planned has a budget for all its pods, sometimes is labelled now and then, plain never is. */
 export const namespaceNames = { planned: 'planned', sometimes: 'sometimes', plain: 'plain' } as const;
 export const soakNamespaces: readonly string[] = Object.values(namespaceNames);
+
+export const isOfSoak = (namespace: string): boolean => soakNamespaces.includes(namespace);

@@ -33,12 +33,3 @@ test.each([
 ])('from $from to $to go by $elapsed', ({ from, to, elapsed }) => {
   expect(withPauses().elapsedMs(from, to)).toBe(elapsed);
 });
-
-test('it stands still while any reason lasts', () => {
-  const standstill = createStandstill(() => 0);
-  const [first, second] = [standstill.begin(), standstill.begin()];
-  first();
-  expect(standstill.isStill()).toBe(true);
-  second();
-  expect(standstill.isStill()).toBe(false);
-});

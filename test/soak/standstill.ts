@@ -5,7 +5,6 @@
 export interface Standstill {
   /** It stands still until what is returned is called; several may overlap. */
   readonly begin: () => () => void;
-  readonly isStill: () => boolean;
   /** Time that went by on it between two moments of the real clock. */
   readonly elapsedMs: (fromMs: number, toMs: number) => number;
 }
@@ -31,7 +30,6 @@ export const createStandstill = (nowMs: () => number): Standstill => {
         if (reasons === 0 && last !== undefined) last.toMs = nowMs();
       };
     },
-    isStill: () => reasons > 0,
     elapsedMs: (fromMs, toMs) => toMs - fromMs - pauses.reduce((sum, pause) => sum + overlapMs(pause, fromMs, toMs), 0),
   };
 };

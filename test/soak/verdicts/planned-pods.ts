@@ -8,8 +8,7 @@ import { type Pod, pods } from '../../../src/kube/resources.ts';
 import { readNofile } from '../../../src/linux/rlimits.ts';
 import { run } from '../../cluster/lab/command.ts';
 import { containerd } from '../../cluster/running-container.ts';
-import { isOfSoak } from '../pod-starts.ts';
-import type { Soak } from '../soak-setting.ts';
+import { isOfSoak, type Soak } from '../soak-setting.ts';
 
 /** Every running pod with a plan has its limits, sysctls and addresses in the kernel, and its node says so. */
 
