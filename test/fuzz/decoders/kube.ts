@@ -25,14 +25,14 @@ const lines: Decoder = {
   check: (input) => {
     const decoder = createLineDecoder(1024 * 1024);
     const read = unlessRefused(isKubeError, () => chunksOf(input).flatMap((chunk) => [...decoder.push(chunk)]));
-    const lines = input
+    const written = input
       .toString('latin1')
       .split('\n')
       .map((line) => Buffer.from(line, 'latin1'));
-    const last = lines.pop() ?? Buffer.alloc(0);
-    requireTrue((read === undefined) === !lines.every(isUtf8), 'what is not UTF-8 is refused, and nothing else');
+    const last = written.pop() ?? Buffer.alloc(0);
+    requireTrue((read === undefined) === !written.every(isUtf8), 'what is not UTF-8 is refused, and nothing else');
     if (read === undefined) return;
-    const expected = lines.map((line) => line.toString('utf8'));
+    const expected = written.map((line) => line.toString('utf8'));
     requireTrue(isDeepStrictEqual(read, expected), 'lines are what stands between newlines');
     requireTrue(decoder.pendingBytes() === last.length, 'the rest is kept');
   },
