@@ -20,7 +20,7 @@ export default defineConfig({
       project(
         'unit',
         [
-          'test/{addresses,api,agent,cli,controller,deploy,fuzz,house,kube,linux,nri,observability,planner,prove,ttrpc,webhook}/**/*.test.ts',
+          'test/{addresses,api,agent,cli,controller,deploy,fuzz,house,kube,linux,nri,observability,planner,prove,soak,ttrpc,webhook}/**/*.test.ts',
         ],
         {
           sequence: { groupOrder: 0 },

@@ -1,16 +1,18 @@
 import type { Agent } from './assemble.ts';
 import { giveBackLost } from './look-after-addresses.ts';
 import { pause } from './pause.ts';
+import { leaveEnded } from './sandbox-life.ts';
 import { readNode } from './runtime-process.ts';
 
-/** Finds what events do not tell: processes that were forked, keys that came, containers made while we synchronized. */
+/** Finds what events do not tell: ends of pods, processes that were forked, keys that came, containers made while we synchronized. */
 export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<void> {
-  const { options, verifier, keys, pods, cpuMeter, flows, metrics, lastLook, onError } = agent;
+  const { options, verifier, keys, pods, host, cpuMeter, flows, metrics, lastLook, onError } = agent;
   const { verifyEveryMs } = options.timing;
   while (await pause(jittered(verifyEveryMs), signal)) {
     try {
       keys.reread();
       pods.forgetRefused(performance.now());
+      await leaveEnded({ pods, host });
       const cpuMs = await cpuMeter.measure(() => verifier.verifyAll(signal));
       flows.seeTotals(cpuMs, verifyEveryMs);
       metrics.countLooking('Totals', cpuMs);

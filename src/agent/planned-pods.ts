@@ -53,7 +53,7 @@ export interface PlannedPod {
   readonly plan: JudgedPlan;
   /** Undefined: the pod is on its node's own network. */
   readonly netnsPath: string | undefined;
-  /** The process that netnsPath goes by, where it does. */
+  /** The process that netnsPath goes by, where it does; of a pod on its node's network, that of its sandbox. */
   readonly netnsOwner: ProcessIdentity | undefined;
   /** Of the pod, as the runtime names it; "" where it does not. */
   readonly cgroupParent: string;

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+
 import { planAnnotation } from '../api/names.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_pb.ts';
@@ -93,11 +95,12 @@ function started(options: PodEventOptions, sandbox: PodSandbox, container: Conta
 
 /** Takes over what is there when the agent registers, also again after the runtime or the agent restarted. */
 function adopt(options: PodEventOptions, sandboxes: readonly PodSandbox[], containers: readonly Container[]): void {
-  const { pods } = options;
-  const listed = new Set(sandboxes.map(({ id }) => id));
-  for (const { sandboxId } of pods.all()) if (!listed.has(sandboxId)) pods.forget(sandboxId);
+  const { pods, host } = options;
   const ofSandbox = Map.groupBy(containers.filter(isAlive), ({ podSandboxId }) => podSandboxId);
-  for (const sandbox of sandboxes) {
+  const living = sandboxes.filter((sandbox) => ofSandbox.has(sandbox.id) || mayLive(sandbox, host));
+  const listed = new Set(living.map(({ id }) => id));
+  for (const { sandboxId } of pods.all()) if (!listed.has(sandboxId)) pods.forget(sandboxId);
+  for (const sandbox of living) {
     const known = pods.get(sandbox.id);
     const pod = known === undefined ? remember(options, sandbox, 'WithKeys') : judgedAgain(options, known);
     if (pod !== undefined) pods.put(withAlive(pod, ofSandbox.get(sandbox.id) ?? []));
@@ -129,7 +132,7 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
-  const netns = { netnsPath, netnsOwner: readNetnsOwner(netnsPath, host.procRoot) };
+  const netns = { netnsPath, netnsOwner: readNetnsOwner(sandbox, netnsPath, host.procRoot) };
   const cgroupParent = sandbox.linux?.cgroupParent ?? '';
   const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
   pods.put({ ...identity, plan, ...netns, cgroupParent, sandboxNofile, ...nothing });
@@ -160,6 +163,13 @@ function nodeNofileFor(sandboxNofile: Rlimit | undefined, container: Container, 
 /** All containers of a plan that did not verify: it may when its key has come. */
 const mayBePlanned = ({ plan }: PlannedPod, { name }: Container): boolean =>
   plan.state === 'Rejected' || plannedNofile(plan.section, name) !== undefined;
+
+/**
+ * containerd lists sandboxes that have stopped until the kubelet removes them, without a process and a network. A runtime
+ * that makes no process for a sandbox still makes its network.
+ */
+const mayLive = (sandbox: PodSandbox, host: Host): boolean =>
+  sandbox.pid !== 0 || existsSync(readNetnsPath(sandbox, host) ?? '');
 
 const isAlive = ({ state }: Container): boolean => state !== ContainerState.CONTAINER_STOPPED;
 

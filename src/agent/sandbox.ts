@@ -30,10 +30,17 @@ export function readNetnsPath(sandbox: PodSandbox, { procRoot, nodeNetnsPath }: 
   return isSameFile(path, nodeNetnsPath()) ? undefined : path;
 }
 
-/** Whose namespace it is, where a path names it by a process: undefined where a runtime pins it under a name of its own. */
-export function readNetnsOwner(netnsPath: string | undefined, procRoot: string): ProcessIdentity | undefined {
-  const pid = Number(new RegExp(`^${procRoot}/(\\d+)/`).exec(netnsPath ?? '')?.[1]);
-  return Number.isNaN(pid) ? undefined : orUndefined(() => readProcess(pid, procRoot));
+/**
+ * Whose namespace it is, where a path names it by a process: undefined where a runtime pins it under a name of its own. Of a
+ * pod on its node's network: the process of its sandbox.
+ */
+export function readNetnsOwner(
+  { pid: sandboxPid }: PodSandbox,
+  netnsPath: string | undefined,
+  procRoot: string,
+): ProcessIdentity | undefined {
+  const named = new RegExp(`^${procRoot}/(\\d+)/`).exec(netnsPath ?? `${procRoot}/${sandboxPid}/`)?.[1];
+  return named === undefined || named === '0' ? undefined : orUndefined(() => readProcess(Number(named), procRoot));
 }
 
 /** Of which the runtime has not told yet: a younger process that has the pid of its sandbox is in another network. */
@@ -45,6 +52,10 @@ export function hasEnded({ netnsOwner }: PlannedPod, procRoot: string): boolean 
 /** Whether the pod's own network is there. */
 export const hasNetwork = (pod: PlannedPod, procRoot: string): boolean =>
   pod.netnsPath !== undefined && existsSync(pod.netnsPath) && !hasEnded(pod, procRoot);
+
+/** Whose end the runtime will not tell any more: the network is gone; on its node's network, the process of the sandbox. */
+export const hasLeft = (pod: PlannedPod, procRoot: string): boolean =>
+  pod.netnsPath === undefined ? hasEnded(pod, procRoot) : !hasNetwork(pod, procRoot);
 
 function isSameFile(a: string, b: string): boolean {
   const [first, second] = [a, b].map((path) => orUndefined(() => statSync(path)));

@@ -67,6 +67,8 @@ interface Parts {
   readonly keys: KeyStore;
   readonly certificates: CertificateStore;
   readonly metrics: WebhookMetrics;
+  /** Fires when an API server does not trust the certificate; another one for each round of upkeep. */
+  distrusted: AbortController;
 }
 
 interface Prepared {
@@ -89,6 +91,7 @@ export const startWebhook = async (options: WebhookOptions): Promise<Webhook> =>
       certificate: prepared.certificate,
       metrics: parts.metrics,
       signer: parts.keys.signer,
+      onDistrust: () => parts.distrusted.abort(),
       ...address,
     },
     options.signal,
@@ -103,6 +106,7 @@ const partsFor = (options: WebhookOptions): Parts => {
   const inCluster = `${names.service}.${namespace}.svc`;
   return {
     options,
+    distrusted: new AbortController(),
     metrics: createWebhookMetrics(options.metrics),
     keys: createKeyStore({
       client,
@@ -151,12 +155,20 @@ const serveUntilAborted = async (
   let state: Prepared = { certificate, isWell };
   parts.metrics.certificateExpires(certificate.expiresAtMs);
   while (!signal.aborted) {
-    await sleep(state.isWell ? upkeepMs : Math.min(soonMs, upkeepMs), signal);
+    await untilUpkeep(parts, state.isWell ? upkeepMs : Math.min(soonMs, upkeepMs));
     if (!signal.aborted) state = await upkeep(parts, server, state.certificate);
   }
   onReady(false);
   logger.info({ drainMs }, 'the webhook drains');
   await server.drain(drainMs);
+};
+
+/** Whoever can reach the port can say that it does not trust: that makes rounds of upkeep of a few seconds at most. */
+const untilUpkeep = async (parts: Parts, waitMs: number): Promise<void> => {
+  const { signal } = parts.options;
+  await sleep(Math.min(soonMs, waitMs), signal);
+  await sleep(waitMs - soonMs, AbortSignal.any([signal, parts.distrusted.signal]));
+  parts.distrusted = new AbortController();
 };
 
 /** The caBundle comes first: nobody is shown a certificate that API servers were not told of. */

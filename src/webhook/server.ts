@@ -14,6 +14,8 @@ export interface WebhookServerOptions extends Omit<AnswerContext, 'admitPod'> {
   readonly port: number;
   readonly host?: string;
   readonly metrics: WebhookMetrics;
+  /** Somebody who called does not trust the certificate. */
+  readonly onDistrust?: () => void;
 }
 
 export interface WebhookServer {
@@ -55,6 +57,9 @@ export const startWebhookServer = async (
       response.destroy();
     });
   });
+  server.on('tlsClientError', (error: NodeJS.ErrnoException) => {
+    if (distrust.test(error.code ?? '')) options.onDistrust?.();
+  });
   server.keepAliveTimeout = keepAliveTimeoutMs;
   server.requestTimeout = requestTimeoutMs;
   server.listen(options.port, options.host);
@@ -70,6 +75,9 @@ export const startWebhookServer = async (
     },
   };
 };
+
+/** Alerts 42 and 48 of RFC 8446, as OpenSSL names them; what is written in Go sends the first. */
+const distrust = /ALERT_(BAD_CERTIFICATE|UNKNOWN_CA)$/;
 
 const tlsOptions = ({ cert, key }: ServerCertificate) => ({ cert, key, minVersion: 'TLSv1.2' }) as const;
 

@@ -21,6 +21,7 @@ import { PlannedPods } from '../../src/agent/planned-pods.ts';
 import { agentSysctls } from '../../src/agent/planned-sysctls.ts';
 import { podEvents } from '../../src/agent/pod-events.ts';
 import { PodSpread, type SpreadSetting } from '../../src/agent/pod-spread.ts';
+import { leaveEnded } from '../../src/agent/sandbox-life.ts';
 import { statusFor } from '../../src/agent/report.ts';
 import { Verifier } from '../../src/agent/verify.ts';
 import { type FlowCounter, openFlowCounter } from '../../src/linux/flows/flow-counter.ts';
@@ -42,6 +43,7 @@ export interface NodeSetting extends Disposable {
   /** Everything that was begun after an answer has ended. */
   readonly settled: () => Promise<void>;
   readonly giveBackLost: () => Promise<number>;
+  readonly leaveEnded: () => Promise<void>;
   readonly lookAtFlows: () => Promise<void>;
   readonly flowRounds: readonly FlowRound[];
   /** Where the files with addresses are. */
@@ -143,6 +145,7 @@ export async function setNode(
       await host.spread.settle(pods.all(), signal);
       return giveBackLost(pods, host, signal);
     },
+    leaveEnded: () => leaveEnded({ pods, host }),
     lookAtFlows: () => flows.look(signal),
     flowRounds,
     addressFolder: join(directory, 'addresses'),

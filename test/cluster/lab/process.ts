@@ -76,16 +76,22 @@ export async function restartDaemon(dir: string, name: string): Promise<ProcessR
   return startDaemon(dir, spec);
 }
 
+/** As kill(2) does; one that does not run is left alone. */
+export function signalDaemon(dir: string, name: string, signal: NodeJS.Signals): void {
+  const record = findDaemon(dir, name);
+  if (record !== undefined) signalProcess(record, signal);
+}
+
 /** Throws LabError DaemonExited with the end of its log when it does not run any more. */
 export function assertRunning(dir: string, name: string): void {
   if (findDaemon(dir, name) === undefined) throw exited(dir, name);
 }
 
 export async function stopProcess(record: ProcessRecord, graceMs: number): Promise<void> {
-  sendSignal(record, 'SIGTERM');
+  signalProcess(record, 'SIGTERM');
   const deadline = performance.now() + graceMs;
   while (isRunning(record) && performance.now() < deadline) await delay(20);
-  sendSignal(record, 'SIGKILL');
+  signalProcess(record, 'SIGKILL');
   while (isRunning(record)) await delay(10);
 }
 
@@ -121,7 +127,7 @@ function dyingWithParent(spec: DaemonSpec): readonly [string, readonly string[]]
   return ['setpriv', ['--pdeathsig', 'KILL', '--', spec.file, ...spec.args]];
 }
 
-function sendSignal(record: ProcessRecord, signal: NodeJS.Signals): void {
+export function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): void {
   if (!isRunning(record)) return;
   try {
     process.kill(record.pid, signal);

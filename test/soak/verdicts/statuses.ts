@@ -1,0 +1,62 @@
+import { isDeepStrictEqual } from 'node:util';
+import { budgets, type CustomObject } from '../../../src/controller/resources.ts';
+import { keyOf, pods } from '../../../src/kube/resources.ts';
+import { waitFor } from '../../cluster/lab/wait.ts';
+import { operatorIsBack } from '../faults/recovery.ts';
+import { type Samples, sumOf } from '../samples.ts';
+import { type Soak, systemNamespace } from '../soak-setting.ts';
+
+/** Whether operators that have seen nothing before would write what is there: then the new leader writes nothing. */
+
+const restartTimeoutMs = 90_000;
+
+/** Budgets whose plan rests on endpoints: fewer of them hold for ten minutes, which a new operator cannot know. */
+const restsOnMemory = /\/targets$/;
+
+export const statusDifferences = async (soak: Soak, samples: Samples): Promise<readonly string[]> => {
+  const first = (await changedByRestart(soak, samples)).filter((key) => !restsOnMemory.test(key));
+  const second = await changedByRestart(soak, samples);
+  return [...new Set([...first, ...second])];
+};
+
+type Statuses = ReadonlyMap<string, CustomObject>;
+
+const readStatuses = async ({ client, signal }: Soak): Promise<Statuses> => {
+  const { items } = await client.list(budgets, {}, { signal });
+  return new Map(items.map((object) => [keyOf(object.metadata ?? {}), object]));
+};
+
+/** A write that leaves everything as it was has no new resourceVersion. */
+const changedByRestart = async (soak: Soak, samples: Samples): Promise<readonly string[]> => {
+  const before = await readStatuses(soak);
+  const replaced = await replaceReplicas(soak);
+  await waitFor('a new leader has looked at every budget', () => hasLooked(samples, replaced, before.size), {
+    signal: soak.signal,
+    timeoutMs: restartTimeoutMs,
+    intervalMs: 500,
+  });
+  await operatorIsBack(soak);
+  const after = await readStatuses(soak);
+  return [...after].filter(([key, object]) => differs(before.get(key), object)).map(([key]) => key);
+};
+
+const differs = (before: CustomObject | undefined, after: CustomObject): boolean =>
+  before?.metadata?.resourceVersion !== after.metadata?.resourceVersion &&
+  !isDeepStrictEqual(before?.status, after.status);
+
+/** Both at once, so that none tells the other what it has seen; gives the names of those that are to go. */
+const replaceReplicas = async ({ client, signal }: Soak): Promise<ReadonlySet<string>> => {
+  const query = { namespace: systemNamespace, labelSelector: 'app.kubernetes.io/component=controller' };
+  const { items } = await client.list(pods, query, { signal });
+  const names = items.flatMap(({ metadata }) => metadata?.name ?? []);
+  for (const name of names) await client.delete({ resource: pods, namespace: systemNamespace, name }, { signal });
+  return new Set(names);
+};
+
+const hasLooked = async (samples: Samples, replaced: ReadonlySet<string>, count: number): Promise<boolean> => {
+  const now = await samples.now();
+  const leader = now.find(({ pod, values }) => !replaced.has(pod) && values.get('connectionbudget_leader_info') === 1);
+  if (leader === undefined) return false;
+  const looked = sumOf(leader.values, 'connectionbudget_reconcile_duration_seconds_count');
+  return looked >= count && sumOf(leader.values, 'connectionbudget_queue_budgets') === 0;
+};
