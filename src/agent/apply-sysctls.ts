@@ -23,39 +23,36 @@ export async function applySysctls(pod: PlannedPod, host: Host, time: ApplyTime)
   const options = { allowed: host.caps.sysctls, hasOwnNetwork: netnsPath !== undefined };
   const { sysctls, findings } = plannedSysctls(pod.plan.section, options);
   if (netnsPath === undefined || sysctls.length === 0) return { isChecked: true, isLate: false, findings };
-  const visit = await visitNamespace(sysctls, host, { netnsPath, signal: time.signal });
-  return {
-    isChecked: true,
-    isLate: time.isLate && visit.hasWritten,
-    findings: [...findings, ...visit.findings],
-  };
+  const { isLate, findings: seen } = await visitNamespace(sysctls, host, { ...time, netnsPath });
+  return { isChecked: true, isLate, findings: [...findings, ...seen] };
 }
 
-interface Visit {
-  readonly hasWritten: boolean;
-  readonly findings: readonly Finding[];
-}
+type Visit = Pick<Outcome, 'isLate' | 'findings'>;
 
 async function visitNamespace(
   sysctls: readonly PlannedSysctl[],
   { worker }: Host,
-  { netnsPath, signal }: { readonly netnsPath: string; readonly signal: AbortSignal },
+  { netnsPath, isLate, signal }: ApplyTime & { readonly netnsPath: string },
 ): Promise<Visit> {
+  let isWriting = false;
   try {
     const reads = sysctls.map(({ name }) => ({ operation: 'ReadSysctl', name }) as const);
     const seen = await worker.run(netnsPath, reads, signal);
     const missing = sysctls.filter((sysctl, index) => sysctl.setBy === 'Agent' && !suffices(sysctl, seen[index]));
     const writes = missing.map(({ name, value }) => ({ operation: 'WriteSysctl', name, value }) as const);
-    const written = writes.length === 0 ? [] : await worker.run(netnsPath, writes, signal);
+    isWriting = writes.length > 0;
+    const written = !isWriting ? [] : await worker.run(netnsPath, writes, signal);
     const now = new Map(sysctls.map((sysctl, index) => [sysctl, seen[index]]));
     for (const [index, sysctl] of missing.entries()) now.set(sysctl, written[index]);
     return {
-      hasWritten: written.some(({ ok }) => ok),
+      // The runtime may have given the pod up meanwhile, and started its containers: an agent that was stopped cannot tell.
+      isLate: (isLate || signal.aborted) && written.some(({ ok }) => ok),
       findings: sysctls.flatMap((sysctl) => findingsFor(sysctl, now.get(sysctl))),
     };
   } catch (error) {
     if (!(error instanceof LinuxError) || error.kind === 'Gone') throw error;
-    return { hasWritten: false, findings: sysctls.map((sysctl) => failureFinding(sysctl, error.message)) };
+    // What nobody waits for any more may still be written.
+    return { isLate: isWriting, findings: sysctls.map((sysctl) => failureFinding(sysctl, error.message)) };
   }
 }
 

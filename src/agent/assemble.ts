@@ -142,6 +142,7 @@ function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'l
     version: options.version,
     runtime: node.runtime,
     isConnected: node.isSynchronized,
+    obstacle: node.obstacle,
     keyIds: keys.keyIds,
     facts: node.facts,
     sandboxNofile: node.sandboxNofile,

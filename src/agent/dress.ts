@@ -28,7 +28,7 @@ export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal)
     if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
     const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, count, signal);
     await orGiveBack(pod, leases, { host, netnsPath, signal });
-    return { isChecked: true, isLate: false, findings: [], leases };
+    return { isChecked: true, isLate: signal.aborted, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError) || !isLasting(error)) throw error;
     return { ...noAddresses, isChecked: true, findings: [addressFinding(count, error.message)] };

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-
 import {
   AddressError,
   type AddressProvider,
@@ -11,7 +9,8 @@ import { putOn } from './dress.ts';
 import { addressFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { AddressOutcome, PlannedPod, PlannedPods } from './planned-pods.ts';
-import { furtherAddressesOf, onNodeNetwork, providerFor } from './source-addresses.ts';
+import { hasEnded, hasNetwork } from './sandbox.ts';
+import { furtherAddressesOf, onNodeNetwork, providerFor, sourceAddressesOf } from './source-addresses.ts';
 
 /**
  * A sandbox that is being made is in nobody's list yet: leases of one that is not known are lost only when they are older.
@@ -33,7 +32,7 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
   const alive = new Set(
     pods
       .all()
-      .filter(hasNetwork)
+      .filter((pod) => hasNetwork(pod, host.procRoot))
       .map(({ sandboxId }) => sandboxId),
   );
   const failures: unknown[] = [];
@@ -53,10 +52,37 @@ export async function giveBackLost(pods: PlannedPods, host: Host, signal: AbortS
 /** Looks whether the pods have what they hold, and puts it on the interface where a killed agent has not. */
 export async function verifyAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
   // A pod without a container may be about to get its addresses.
-  const concerned = pods.all().filter((pod) => furtherAddressesOf(pod) > 0 && pod.containers.size > 0);
+  await lookAtAll({ pods, host, signal }, ({ containers }) => containers.size > 0);
+}
+
+/**
+ * The same for pods whose sandbox an agent before this one has prepared: their containers are still to come, and are told.
+ */
+export async function recallAddresses(pods: PlannedPods, host: Host, signal: AbortSignal): Promise<void> {
+  await lookAtAll({ pods, host, signal }, (pod) => isToCome(pod) && !pod.addresses.isChecked);
+  for (const pod of pods.all().filter(isToCome))
+    if (pod.addresses.leases !== undefined) host.addressFiles.write(pod.sandboxId, sourceAddressesOf(pod));
+}
+
+const isToCome = ({ containers }: PlannedPod): boolean => containers.size === 0;
+
+interface Round {
+  readonly pods: PlannedPods;
+  readonly host: Host;
+  readonly signal: AbortSignal;
+}
+
+async function lookAtAll({ pods, host, signal }: Round, isMeant: (pod: PlannedPod) => boolean): Promise<void> {
+  const concerned = pods
+    .all()
+    .filter((pod) => furtherAddressesOf(pod) > 0 && isMeant(pod) && !hasEnded(pod, host.procRoot));
   for (const [provider, ofProvider] of Map.groupBy(concerned, (pod) => providerFor(pod, host))) {
     // Read each time: what the network keeps also tells what an earlier agent leased.
-    const seen = await readHeld(provider, ofProvider.flatMap(sandboxRef), signal);
+    const seen = await readHeld(
+      provider,
+      ofProvider.flatMap((pod) => sandboxRef(pod, host.procRoot)),
+      signal,
+    );
     for (const pod of ofProvider) {
       const addresses = await lookAt(pod, seen, { host, signal });
       pods.update(pod.sandboxId, (now) => (now.addresses === pod.addresses ? { ...now, addresses } : now));
@@ -64,8 +90,10 @@ export async function verifyAddresses(pods: PlannedPods, host: Host, signal: Abo
   }
 }
 
-const sandboxRef = (pod: PlannedPod): readonly PodSandboxRef[] =>
-  pod.netnsPath === undefined || !hasNetwork(pod) ? [] : [{ sandboxId: pod.sandboxId, netnsPath: pod.netnsPath }];
+const sandboxRef = (pod: PlannedPod, procRoot: string): readonly PodSandboxRef[] =>
+  pod.netnsPath === undefined || !hasNetwork(pod, procRoot)
+    ? []
+    : [{ sandboxId: pod.sandboxId, netnsPath: pod.netnsPath }];
 
 interface Seen {
   readonly held: readonly Leases[];
@@ -82,8 +110,6 @@ async function readHeld(provider: AddressProvider, of: readonly PodSandboxRef[],
   }
 }
 
-const hasNetwork = ({ netnsPath }: PlannedPod): boolean => netnsPath !== undefined && existsSync(netnsPath);
-
 async function lookAt(
   pod: PlannedPod,
   seen: Seen,
@@ -97,7 +123,8 @@ async function lookAt(
   }
   try {
     const added = await putOn(leases, host, { netnsPath, signal });
-    return { isChecked: true, isLate: before.isLate || added.length > 0, findings: [], leases };
+    const isLate = before.isLate || (added.length > 0 && pod.containers.size > 0);
+    return { isChecked: true, isLate, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
     return { ...before, isChecked: true, findings: [addressFinding(wanted, error.message)], leases };

@@ -10,7 +10,7 @@ export async function verifyForEver(agent: Agent, signal: AbortSignal): Promise<
   while (await pause(jittered(verifyEveryMs), signal)) {
     try {
       keys.reread();
-      pods.forgetRefused(Date.now());
+      pods.forgetRefused(performance.now());
       const cpuMs = await cpuMeter.measure(() => verifier.verifyAll(signal));
       flows.seeTotals(cpuMs, verifyEveryMs);
       metrics.countLooking('Totals', cpuMs);

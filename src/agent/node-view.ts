@@ -11,6 +11,7 @@ export class NodeView {
   #sandboxNofile: Rlimit | undefined;
   #runtime = '';
   #isSynchronized = false;
+  #obstacle = 'the agent has just started';
 
   constructor(onChange: () => void) {
     this.#onChange = onChange;
@@ -38,6 +39,11 @@ export class NodeView {
     return this.#isSynchronized;
   }
 
+  /** Why new pods do not pass through the agent; "" while they do. */
+  get obstacle(): string {
+    return this.#obstacle;
+  }
+
   seeNode({ facts, netnsPath }: SeenNode): void {
     this.#facts = facts;
     this.#netnsPath = netnsPath;
@@ -54,12 +60,20 @@ export class NodeView {
     if (plugin.state === 'registered') this.#runtime = `${plugin.runtime.name} ${plugin.runtime.version}`.trim();
     if (plugin.state === 'lost') this.#runtime = '';
     this.#isSynchronized = plugin.state === 'synchronized';
+    if (plugin.state === 'synchronized') this.#obstacle = '';
+    if (plugin.state === 'lost') this.#obstacle = plugin.reason.message;
     this.#onChange();
+  }
+
+  /** Another agent has this node. */
+  seeRival(): void {
+    this.#obstacle = 'another agent of this node is still there';
   }
 
   /** The agent ends: what it published stays, and says so. */
   leave(): void {
     this.#runtime = '';
     this.#isSynchronized = false;
+    this.#obstacle = 'the agent has ended';
   }
 }

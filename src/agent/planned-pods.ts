@@ -53,6 +53,8 @@ export interface PlannedPod {
   readonly plan: JudgedPlan;
   /** Undefined: the pod is on its node's own network. */
   readonly netnsPath: string | undefined;
+  /** The process that netnsPath goes by, where it does. */
+  readonly netnsOwner: ProcessIdentity | undefined;
   /** Of the pod, as the runtime names it; "" where it does not. */
   readonly cgroupParent: string;
   /** What the pod's containers inherit, where its sandbox has a process. */

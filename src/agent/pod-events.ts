@@ -4,6 +4,7 @@ import { type Container, ContainerState, type PodSandbox } from '../nri/gen/nri_
 import type { ContainerAdjustment, PluginHandlers } from '../nri/handlers.ts';
 import { adjustContainer, type NodeNofile, plannedNofile, settableNofileFor } from './adjust.ts';
 import type { Host } from './host.ts';
+import { recallAddresses } from './look-after-addresses.ts';
 import {
   noAddresses,
   type PlannedContainer,
@@ -12,7 +13,7 @@ import {
   unchecked,
   withContainer,
 } from './planned-pods.ts';
-import { readNetnsPath, readSandboxNofile } from './sandbox.ts';
+import { readNetnsOwner, readNetnsPath, readSandboxNofile } from './sandbox.ts';
 import { leaveSandbox, prepareSandbox } from './sandbox-life.ts';
 import { sourceAddressesOf } from './source-addresses.ts';
 import type { Verifier } from './verify.ts';
@@ -40,8 +41,9 @@ export interface PodEventOptions {
 export function podEvents(options: PodEventOptions): PluginHandlers {
   const { pods, verifier, inBackground } = options;
   return {
-    synchronize: (sandboxes, containers) => {
+    synchronize: async (sandboxes, containers, until) => {
       adopt(options, sandboxes, containers);
+      await recallAddresses(pods, options.host, until).catch(options.onError);
       inBackground(async (signal) => {
         await verifier.verifyAll(signal);
         options.onAdopted();
@@ -126,9 +128,10 @@ function remember(
   const plan = how === 'WithKeys' ? judgeByNewestKeys(options, annotation, namespace) : judge(annotation, namespace);
   const identity = { sandboxId, uid, namespace, name, annotation };
   const netnsPath = readNetnsPath(sandbox, host);
+  const netns = { netnsPath, netnsOwner: readNetnsOwner(netnsPath, host.procRoot) };
   const cgroupParent = sandbox.linux?.cgroupParent ?? '';
   const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
-  pods.put({ ...identity, plan, netnsPath, cgroupParent, sandboxNofile, ...nothing });
+  pods.put({ ...identity, plan, ...netns, cgroupParent, sandboxNofile, ...nothing });
   return pods.get(sandboxId);
 }
 

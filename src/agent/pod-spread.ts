@@ -130,7 +130,7 @@ export class PodSpread {
       ...(isAttached ? [attachedElsewhere] : []),
     ];
     const findings: readonly Finding[] = shortfalls.map((why) => spreadFinding(isOfPorts, why));
-    return { isChecked: true, isLate: time.isLate && isNew, findings };
+    return { isChecked: true, isLate: (time.isLate || time.signal.aborted) && isNew, findings };
   }
 
   async #spreader(signal: AbortSignal): Promise<Spreader | NoSpreader> {

@@ -26,7 +26,7 @@ export const usualTiming: PublishTiming = {
   longestRetryMs: 60_000,
 };
 
-/** What the API server took last, and when. */
+/** What the API server took last, and when (performance.now(): a clock that is set back would hold up the next one). */
 export interface Published {
   readonly status: ConnectionNodeStatus;
   readonly atMs: number;
@@ -82,7 +82,7 @@ export class Publisher {
     const { timing, read } = this.#options;
     while (!signal.aborted) {
       this.#changed = Promise.withResolvers();
-      const delayMs = publishDelayMs(read(), this.#last, { nowMs: Date.now(), timing });
+      const delayMs = publishDelayMs(read(), this.#last, { nowMs: performance.now(), timing });
       if (delayMs > 0) await this.#changeOr(delayMs, signal);
       else await this.#write(signal);
     }
@@ -107,7 +107,7 @@ export class Publisher {
       this.#isPrepared = true;
       const status = read();
       await write(status, signal);
-      this.#last = { status, atMs: Date.now() };
+      this.#last = { status, atMs: performance.now() };
       this.#failures = 0;
       this.#options.onWrite(undefined);
       return 0;

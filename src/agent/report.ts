@@ -15,6 +15,8 @@ export interface AgentState {
   /** Name and version; "" while the agent is not registered. */
   readonly runtime: string;
   readonly isConnected: boolean;
+  /** Why it is not; "" where it is. */
+  readonly obstacle: string;
   readonly keyIds: readonly string[];
   readonly facts: NodeFacts;
   /** What a sandbox was last seen to have from the runtime. */
@@ -27,6 +29,7 @@ export interface AgentState {
 /** Of the schema. */
 const mostPods = 1024;
 const mostKeys = 8;
+const longestMessage = 512;
 
 /** The same state gives the same status, in the same order. */
 export function statusFor(state: AgentState): ConnectionNodeStatus {
@@ -37,6 +40,7 @@ export function statusFor(state: AgentState): ConnectionNodeStatus {
       version,
       runtime: state.runtime.slice(0, 128),
       connected: isConnected,
+      ...(state.obstacle === '' ? {} : { message: state.obstacle.slice(0, longestMessage) }),
       canRaiseNofile: facts.canRaiseNofile || facts.runtimeCanRaiseNofile === true,
       keyIds: state.keyIds.toSorted().slice(-mostKeys),
     },

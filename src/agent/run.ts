@@ -1,3 +1,5 @@
+import { dirname } from 'node:path';
+
 import { createConnectionNodeWriter } from '../kube/connection-node.ts';
 import { mountProc } from '../linux/mount.ts';
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
@@ -9,6 +11,7 @@ import { connect } from './connect.ts';
 import { giveBackForEver, observeFlowsForEver, readFacts, readFactsForEver, verifyForEver } from './look-after.ts';
 import { pause } from './pause.ts';
 import { reportsFor } from './report.ts';
+import { becomeSoleAgent } from './sole-agent.ts';
 import { runTogether } from './together.ts';
 
 const lastWordMs = 2000;
@@ -33,11 +36,34 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
   const worker = createNamespaceWorker(workerOptions);
-  const writer = createConnectionNodeWriter(options.api);
+  const writer = createConnectionNodeWriter(options.api, (fields) =>
+    options.logger.warn(
+      { fields },
+      'left out of the ConnectionNode: the CustomResourceDefinition is of an older version',
+    ),
+  );
   const agent = assemble(options, { procRoot, worker, writer, metrics });
   await readFacts(agent, signal);
   const server = await serve(agent, metrics, signal);
   options.logger.info({ nodeName: options.nodeName, port: server.port, keyIds: agent.keys.keyIds }, 'started');
+  try {
+    await serveNode(agent, signal);
+  } finally {
+    writer.close();
+    agent.flows.close();
+    await agent.host.spread.close();
+  }
+  await server.closed;
+}
+
+/** Nothing of it while another agent has the node. */
+async function serveNode(agent: Agent, signal: AbortSignal): Promise<void> {
+  const onWait = (): void => {
+    agent.node.seeRival();
+    agent.logger.info('waits for another agent of this node to end');
+  };
+  using sole = await becomeSoleAgent(dirname(agent.options.nriSocketPath), { onWait, signal });
+  if (sole === undefined) return;
   const parts = [connect, verifyForEver, observeFlowsForEver, giveBackForEver, readFactsForEver, publish];
   try {
     await runTogether(
@@ -46,11 +72,7 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     );
   } finally {
     await sayLastWord(agent);
-    writer.close();
-    agent.flows.close();
-    await agent.host.spread.close();
   }
-  await server.closed;
 }
 
 function prepareProc({ procRoot, procMount, logger }: AgentOptions): string {
@@ -70,8 +92,8 @@ function serve(agent: Agent, metrics: Metrics, signal: AbortSignal) {
     seeState(agent);
     return metrics.text();
   };
-  const notReady = [`not registered with the container runtime at ${options.nriSocketPath}`];
-  const ready = (): true | readonly string[] => node.isSynchronized || notReady;
+  const ready = (): true | readonly string[] =>
+    node.isSynchronized || [`not registered with the container runtime: ${node.obstacle}`];
   return serveObservability({ port: options.observabilityPort, ready, metrics: { ...metrics, text }, signal });
 }
 

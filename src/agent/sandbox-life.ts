@@ -58,7 +58,7 @@ async function dressOrRefuse({ pods, host, onError }: SandboxOptions, pod: Plann
     onError(error);
     const findings = [addressFinding(furtherAddressesOf(pod), error.message)];
     const addresses: AddressOutcome = { ...noAddresses, isChecked: true, findings };
-    pods.refuse({ ...pod, addresses }, Date.now());
+    pods.refuse({ ...pod, addresses }, performance.now());
     throw new RefuseCreation(`connection budget: ${error.message}`, { cause: error });
   }
 }

@@ -1,6 +1,7 @@
 import type { Rlimit } from '../linux/libc.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import {
+  checkContainer,
   containerProcesses,
   type ProcessEntry,
   type ProcessTable,
@@ -17,6 +18,7 @@ import { readUsage } from './observe.ts';
 import { pause } from './pause.ts';
 import type { Outcome, PlannedContainer, PlannedPod, PlannedPods } from './planned-pods.ts';
 import { needsSpread } from './pod-spread.ts';
+import { hasEnded } from './sandbox.ts';
 import type { Judge } from './verify-signature.ts';
 
 const settleMs = 1000;
@@ -35,10 +37,11 @@ export class Verifier {
 
   /** All planned pods; one scan of the processes serves them all. */
   async verifyAll(signal: AbortSignal): Promise<void> {
-    const pods = this.#pods.all().filter(({ plan }) => plan.state === 'Verified');
+    const { procRoot } = this.#host;
+    const pods = this.#pods.all().filter((pod) => pod.plan.state === 'Verified' && !hasEnded(pod, procRoot));
     if (pods.length === 0) return;
     await verifyAddresses(this.#pods, this.#host, signal).catch((error: unknown) => this.#onError(error));
-    const table = await readProcessTable({ procRoot: this.#host.procRoot, signal });
+    const table = await readProcessTable({ procRoot, signal });
     for (const { sandboxId } of pods) {
       await this.applySysctls(sandboxId, { isLate: true, signal });
       await this.#repairSpread(sandboxId, signal);
@@ -149,8 +152,10 @@ const laterOutcome = (before: Outcome, now: Outcome): Outcome => ({ ...now, isLa
 const plannedFor = ({ plan }: PlannedPod, container: string): Rlimit | undefined =>
   plan.state === 'Verified' ? plannedNofile(plan.section, container) : undefined;
 
-function initOf({ pid, init }: PlannedContainer, procRoot: string): ProcessEntry {
+/** What the runtime told may be old: of an agent that was stopped for a while, or while many containers start. */
+function initOf({ id, pid, init }: PlannedContainer, procRoot: string): ProcessEntry {
   const now = readProcess(pid, procRoot);
+  if (init === undefined) checkContainer(pid, id, procRoot);
   if (init === undefined || init.startTimeTicks === now.startTimeTicks) return now;
   throw new LinuxError({ kind: 'Gone', syscall: 'read', message: `process ${pid} is a younger one by now` });
 }

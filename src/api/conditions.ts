@@ -18,6 +18,7 @@ export type ConditionReason =
   // Applied, Verified
   | 'AllPodsCurrent'
   | 'PodsOutdated'
+  | 'PodsRefused'
   | 'NamespaceNotEnabled'
   | 'ModeOff'
   | 'NoPods'

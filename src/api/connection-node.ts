@@ -77,6 +77,11 @@ export const connectionNodeStatus = z.object({
       version: z.string().max(64).meta({ description: 'Version of the agent.' }),
       runtime: z.string().max(128).meta({ description: 'Container runtime and its version; "" while not connected.' }),
       connected: z.boolean().meta({ description: 'Whether the agent is registered with the runtime over NRI.' }),
+      message: z
+        .string()
+        .max(512)
+        .optional()
+        .meta({ description: 'Why it is not registered: new pods get nothing from it; absent while it is.' }),
       canRaiseNofile: z.boolean().meta({ description: 'Whether hard limits can be raised here (CAP_SYS_RESOURCE).' }),
       keyIds: z
         .array(z.string().max(64))

@@ -95,6 +95,20 @@ export const ownSysctlsOf = (pod: PodManifest): ReadonlyMap<string, string> => {
   return new Map(sysctls.filter(({ name }) => !ours.has(name)).map(({ name, value }) => [name, value]));
 };
 
+/**
+ * Of those that plans know, what kubelets refuse a pod for unless they are told to allow it: unsafe ones
+ * (https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster).
+ */
+const unsafeSysctls: ReadonlySet<string> = new Set([
+  'net.core.somaxconn',
+  'net.ipv4.tcp_max_syn_backlog',
+  'net.ipv4.tcp_max_tw_buckets',
+  'net.ipv4.tcp_tw_reuse',
+]);
+
+export const unsafeSysctlsOf = (pod: PodManifest): readonly string[] =>
+  [...ownSysctlsOf(pod).keys()].filter((name) => unsafeSysctls.has(name));
+
 /** "10240 65535", with any white space between; undefined where it is no range. */
 const parsePortRange = (value: string | undefined): PortRange | undefined => {
   const [, low, high] = /^\s*(\d{1,5})\s+(\d{1,5})\s*$/.exec(value ?? '') ?? [];

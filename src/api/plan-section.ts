@@ -4,7 +4,7 @@ import { plan as planFor, type Plan } from '../planner/plan.ts';
 import type { ConnectionBudget } from './budget-object.ts';
 import type { ConnectionBudgetSpec, OutboundSpec } from './connection-budget.ts';
 import { demandFor, type Observed } from './demand.ts';
-import { observedPodFor, ownSysctlsOf, type PodManifest } from './observed-pod.ts';
+import { observedPodFor, ownSysctlsOf, type PodManifest, unsafeSysctlsOf } from './observed-pod.ts';
 import { longestAnnotation, longestSysctl, type PlanSection } from './pod-annotation.ts';
 
 /** A budget's plan as one pod carries it. Webhook and controller both come here, so that they mean the same. */
@@ -105,6 +105,8 @@ export interface PodPlan {
   readonly kubeletSysctls: readonly Sysctl[];
   /** Planned sysctls that the user set lower by hand; they are kept. */
   readonly shortfalls: readonly { readonly sysctl: Sysctl; readonly own: string }[];
+  /** Set by the user, and refused by kubelets that do not allow them. */
+  readonly unsafeSysctls: readonly string[];
   /** Containers of the budget that the pod does not have. */
   readonly missingContainers: readonly string[];
 }
@@ -125,6 +127,7 @@ export const podPlanFor = ({ budget, pod, namespaceLabels, observed, node, keyId
       const own = ownSysctls.get(sysctl.name);
       return own === undefined || suffices(sysctl, own) ? [] : [{ sysctl, own }];
     }),
+    unsafeSysctls: unsafeSysctlsOf(pod),
     missingContainers: (budget.spec.containers ?? [])
       .map(({ name }) => name)
       .filter((name) => !containerNames.includes(name)),

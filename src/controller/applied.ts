@@ -34,6 +34,15 @@ const nonOwn = ({ pods, rivals }: Situation): Verdict => {
   return { status: 'False', reason: 'OlderBudgetWins', message };
 };
 
+/** No pod runs, for kubelets refuse them: their owner makes one after the other. */
+const refusedVerdict = ({ pods }: Situation): Verdict | undefined => {
+  const refused = pods.filter(({ refusal }) => refusal !== undefined);
+  if (refused.length === 0) return undefined;
+  const names = listed(refused.map(({ name }) => name));
+  const message = `${counted(refused.length, 'pod')} ${agreeing(refused.length, 'was', 'were')} refused by the kubelet for a sysctl that was set by hand: ${names}. ${refused[0]?.refusal ?? ''}. Leave out what the agent sets.`;
+  return { status: 'False', reason: 'PodsRefused', message };
+};
+
 const carriedVerdict = (situation: Situation, states: readonly PodState[]): Verdict => {
   const { namespace, spec } = situation.budget;
   const current = states.filter(({ isCurrent }) => isCurrent).length;
@@ -48,7 +57,7 @@ const carriedVerdict = (situation: Situation, states: readonly PodState[]): Verd
       message: `The webhook does not see this namespace; ${share}. Enable it: ${command}`,
     };
   }
-  if (states.length === 0) return nonOwn(situation);
+  if (states.length === 0) return refusedVerdict(situation) ?? nonOwn(situation);
   const outdated = states.filter(({ isCurrent }) => !isCurrent);
   if (outdated.length === 0) return { status: 'True', reason: 'AllPodsCurrent', message: `${share}.` };
   return {
@@ -122,18 +131,20 @@ const addressVerdict = (states: readonly PodState[]): Verdict | undefined => {
 const seenShare = (seen: number, all: number): string =>
   `${seen} of ${all} running pods ${agreeing(seen, 'was', 'were')} seen with the plan`;
 
+const unattendedNodes = (states: readonly PodState[]): string => {
+  const nodes = [...new Set(states.map(({ nodeName = '' }) => nodeName))];
+  const told = states.find(({ agentObstacle = '' }) => agentObstacle !== '');
+  const why = told === undefined ? '' : ` The agent of ${told.nodeName ?? ''} says: ${told.agentObstacle ?? ''}.`;
+  return `no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.${why}`;
+};
+
 const unverifiedVerdict = (states: readonly PodState[], now: Date): Verdict | undefined => {
   const unverified = states.filter(({ isVerified }) => !isVerified);
   if (unverified.length === 0) return undefined;
   const share = seenShare(states.length - unverified.length, states.length);
   const unattended = unverified.filter(({ hasAgent }) => !hasAgent);
   if (unattended.length > 0) {
-    const nodes = [...new Set(unattended.map(({ nodeName = '' }) => nodeName))];
-    return {
-      status: 'False',
-      reason: 'AgentAbsent',
-      message: `${share}; no agent serves ${counted(nodes.length, 'node')}: ${listed(nodes)}.`,
-    };
+    return { status: 'False', reason: 'AgentAbsent', message: `${share}; ${unattendedNodes(unattended)}` };
   }
   const overdue = unverified.filter((state) => !isStarting(state, now));
   if (overdue.length > 0)

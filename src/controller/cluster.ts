@@ -33,6 +33,8 @@ export interface ClusterPod {
   readonly nodeName: string | undefined;
   readonly isRunning: boolean;
   readonly isReady: boolean;
+  /** Why its kubelet does not start it, for a sysctl; undefined: it does. */
+  readonly refusal?: string | undefined;
   /** A Windows pod or a static pod's mirror. */
   readonly isLeftAlone: boolean;
   /** Its facts as far as the pod alone tells them: `kubeletReservesPorts` is the namespace's. */
@@ -66,7 +68,7 @@ export interface Cluster {
   readonly budgetsIn: (namespace: string) => Iterable<StoredBudget>;
   /** The valid budgets of a pod's namespace one of whose selectors means it. */
   readonly budgetsMeaning: (pod: Pick<ClusterPod, 'namespace' | 'labels'>) => readonly StoredBudget[];
-  /** Pods that have not ended and are not ending. */
+  /** Pods that have not ended and are not ending, and those that their kubelet has refused. */
   readonly podsSelected: (namespace: string, selector: LabelSelector) => readonly ClusterPod[];
   readonly service: (key: string) => ServiceObject | undefined;
   readonly slicesOf: (serviceKey: string) => Iterable<ServiceSlice>;

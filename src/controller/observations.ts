@@ -104,6 +104,7 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
   return {
     name: pod.name,
     isRunning: pod.isRunning,
+    refusal: pod.refusal,
     startedAt: pod.startedAt,
     nodeName: pod.nodeName,
     observed: podFactsOf(cluster, pod),
@@ -112,5 +113,6 @@ export const withReport = (cluster: Cluster, pod: ClusterPod): MatchingPod => {
     carried: pod.carried,
     report: node?.pods.find(({ uid }) => uid === pod.uid),
     hasAgent: node?.agent?.connected === true,
+    agentObstacle: node?.agent?.message,
   };
 };

@@ -46,7 +46,8 @@ export const untouchablePods = (cluster: Cluster, budget: ConnectionBudget): num
 const newestFirst = (a: ClusterPod, b: ClusterPod): number =>
   b.createdAt === a.createdAt ? (a.name < b.name ? -1 : 1) : b.createdAt < a.createdAt ? -1 : 1;
 
-const scaleOf = (pods: readonly ClusterPod[]): Observed['scale'] => {
+const scaleOf = (matching: readonly ClusterPod[]): Observed['scale'] => {
+  const pods = matching.filter(({ refusal }) => refusal === undefined);
   if (pods.length === 0) return undefined;
   const placed = pods.flatMap(({ nodeName }) => (nodeName === undefined ? [] : [nodeName]));
   const perNode = Map.groupBy(placed, (node) => node);

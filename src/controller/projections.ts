@@ -56,13 +56,20 @@ const startedAt = ({ metadata, status }: Pod): string => {
 const hasEnded = ({ metadata, status }: Pod): boolean =>
   metadata?.deletionTimestamp !== undefined || status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
+/** The kubelet's reason (pkg/kubelet/sysctl, ForbiddenReason). Its owner makes the next one, which is refused as well. */
+const refusalOf = ({ metadata, status }: Pod): string | undefined =>
+  metadata?.deletionTimestamp === undefined && status?.phase === 'Failed' && status.reason === 'SysctlForbidden'
+    ? (status.message ?? status.reason)
+    : undefined;
+
 /** As the webhook leaves them: Windows has no such limits, a static pod's mirror must stay as its file is. */
 const isLeftAlone = ({ metadata, spec }: Pod): boolean =>
   spec?.os?.name === 'windows' || metadata?.annotations?.['kubernetes.io/config.mirror'] !== undefined;
 
 /** undefined for a pod that has ended or is ending: nothing is planned for it any more. */
 export const projectPod = (pod: Pod): ClusterPod | undefined => {
-  if (hasEnded(pod)) return undefined;
+  const refusal = refusalOf(pod);
+  if (hasEnded(pod) && refusal === undefined) return undefined;
   const { namespace = '', name = '', uid = '', creationTimestamp = '', labels = {} } = pod.metadata ?? {};
   return {
     namespace,
@@ -74,6 +81,7 @@ export const projectPod = (pod: Pod): ClusterPod | undefined => {
     nodeName: pod.spec?.nodeName,
     isRunning: pod.status?.phase === 'Running',
     isReady: (pod.status?.conditions ?? []).some(({ type, status }) => type === 'Ready' && status === 'True'),
+    refusal,
     isLeftAlone: isLeftAlone(pod),
     observed: sharedObserved(observedPodFor(pod, {})),
     ownSysctls: sharedSysctls(ownSysctlsOf(pod)),

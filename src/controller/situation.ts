@@ -35,6 +35,8 @@ export interface InvalidSituation {
 export interface MatchingPod {
   readonly name: string;
   readonly isRunning: boolean;
+  /** Why its kubelet does not start it, for a sysctl; undefined: it does. */
+  readonly refusal?: string | undefined;
   readonly startedAt: string;
   readonly nodeName: string | undefined;
   readonly observed: ObservedPod;
@@ -45,6 +47,8 @@ export interface MatchingPod {
   /** What the agent of its node says of it. */
   readonly report: PodReport | undefined;
   readonly hasAgent: boolean;
+  /** Why not, where there is an agent that says so. */
+  readonly agentObstacle?: string | undefined;
 }
 
 /** Another budget that selects some of the same pods. */

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { agentFieldManager, apiVersion, nodePlural } from '../api/names.ts';
 import { type ApiEndpoint, type ApiLocation, readApiEndpoint } from './api-endpoint.ts';
 import { startDeadline } from './deadline.ts';
+import { undeclaredFields, withoutFields } from './undeclared-fields.ts';
 import { errorForStatus, isKubeError, KubeError, parseRetryAfterMs, parseStatus } from './kube-error.ts';
 
 export type { ApiLocation } from './api-endpoint.ts';
@@ -16,8 +17,9 @@ export interface ConnectionNodeWriter {
   /** The whole object; undefined where there is none. Throws KubeError. */
   readonly read: (name: string, call: { readonly signal: AbortSignal }) => Promise<unknown>;
   /**
-   * Server-side apply of the whole status, after creating the object where it is missing. Throws KubeError; Conflict
-   * means that somebody else owns one of the fields, which is not overruled.
+   * Server-side apply of the whole status, after creating the object where it is missing. Fields that the stored CRD, of an
+   * older version, does not know are left out. Throws KubeError; Conflict means that somebody else owns one of the fields,
+   * which is not overruled.
    */
   readonly write: (name: string, status: object, call: { readonly signal: AbortSignal }) => Promise<void>;
   readonly close: () => void;
@@ -27,7 +29,10 @@ const timeoutMs = 10_000;
 const collection = `/apis/${apiVersion}/${nodePlural}`;
 const identity = { apiVersion, kind: 'ConnectionNode' } as const;
 
-export function createConnectionNodeWriter(location: ApiLocation): ConnectionNodeWriter {
+export function createConnectionNodeWriter(
+  location: ApiLocation,
+  onLeftOut: (fields: readonly string[]) => void = () => undefined,
+): ConnectionNodeWriter {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const send = async (message: Message, signal: AbortSignal): Promise<string> => {
     using deadline = startDeadline(signal, timeoutMs);
@@ -51,18 +56,38 @@ export function createConnectionNodeWriter(location: ApiLocation): ConnectionNod
         throw error;
       }
     },
-    write: async (name, status, { signal }) => {
-      const apply = applyStatus(name, status);
-      try {
-        await send(apply, signal);
-      } catch (error) {
-        if (!isKubeError(error, 'NotFound')) throw error;
-        await createIfMissing((message) => send(message, signal), name);
-        await send(apply, signal);
-      }
-    },
+    write: (name, status, { signal }) =>
+      writeStatus(name, status, { send: (message) => send(message, signal), onLeftOut }),
     close: () => agent.destroy(),
   };
+}
+
+interface Sending {
+  readonly send: (message: Message) => Promise<unknown>;
+  readonly onLeftOut: (fields: readonly string[]) => void;
+}
+
+async function writeStatus(name: string, status: object, sending: Sending): Promise<void> {
+  const apply = applyStatus(name, status);
+  try {
+    await sendKnown(apply, sending);
+  } catch (error) {
+    if (!isKubeError(error, 'NotFound')) throw error;
+    await createIfMissing(sending.send, name);
+    await sendKnown(apply, sending);
+  }
+}
+
+/** The CRD may be upgraded at any time, so each write is tried whole first. */
+async function sendKnown(message: Message, { send, onLeftOut }: Sending): Promise<unknown> {
+  try {
+    return await send(message);
+  } catch (error) {
+    const fields = isKubeError(error) ? undeclaredFields(error.message) : [];
+    if (fields.length === 0 || message.method === 'GET') throw error;
+    onLeftOut(fields);
+    return send({ ...message, body: withoutFields(message.body, fields) });
+  }
 }
 
 async function createIfMissing(send: (message: Message) => Promise<unknown>, name: string): Promise<void> {

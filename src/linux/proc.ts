@@ -57,6 +57,13 @@ export function checkProcess(identity: ProcessIdentity, procRoot: string = DEFAU
   throw new LinuxError({ kind: 'Gone', syscall: 'read', message });
 }
 
+/** A runtime gives each container a cgroup that bears its id. Throws LinuxError Gone where the process is of none such. */
+export function checkContainer(pid: number, containerId: string, procRoot: string = DEFAULT_PROC_ROOT): void {
+  if (readProcessFile(pid, 'cgroup', procRoot).includes(containerId)) return;
+  const message = `process ${pid} is not of container ${containerId}: its pid belongs to another by now`;
+  throw new LinuxError({ kind: 'Gone', syscall: 'read', message });
+}
+
 export function readProcessFile(pid: number, name: string, procRoot: string = DEFAULT_PROC_ROOT): string {
   try {
     return readFileSync(`${procRoot}/${pid}/${name}`, 'utf8');

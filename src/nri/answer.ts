@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Deadline, rejectedBy } from '../ttrpc/deadline.ts';
 import { StatusError, statusCodes } from '../ttrpc/error.ts';
 import type { CallContext } from '../ttrpc/server.ts';
@@ -19,7 +20,7 @@ export interface Question {
   readonly onError: ReportError;
 }
 
-/** Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails or takes too long. */
+/** Runs a handler for the runtime: its answer, or undefined (nothing to change) when it fails, takes too long or comes too late. */
 export async function answer<T>(
   question: Question,
   handle: (signal: AbortSignal) => T | Promise<T>,
@@ -27,6 +28,7 @@ export async function answer<T>(
   const { context, onError, refusable } = question;
   using deadline = new Deadline(context.signal, (context.timeoutMs ?? defaultRequestTimeoutMs) * answerWithinShare);
   try {
+    deadline.signal.throwIfAborted();
     const handled = handle(deadline.signal);
     return handled instanceof Promise ? await Promise.race([handled, rejectedBy(deadline.signal)]) : handled;
   } catch (error) {
@@ -36,6 +38,16 @@ export async function answer<T>(
     onError(handlerError(question, deadline.signal, error));
     return undefined;
   }
+}
+
+/**
+ * Before what changes the node: of a process that was stopped the runtime has gone on without it, and the end of the connection
+ * is the next to be read. A turn of the event loop reads what is there of a socket, the next one that it has ended (libuv, partial
+ * reads).
+ */
+export async function readOn(): Promise<void> {
+  await turn();
+  await turn();
 }
 
 function handlerError({ handler, context }: Question, deadline: AbortSignal, cause: unknown): NriError {

@@ -1,7 +1,7 @@
 import { writeBody } from '../ttrpc/body.ts';
 import { requireFitting } from '../ttrpc/message.ts';
 import type { CallContext, Handlers } from '../ttrpc/server.ts';
-import { answer, requirePart, type ReportError } from './answer.ts';
+import { answer, readOn, requirePart, type ReportError } from './answer.ts';
 import {
   CreateContainerResponseSchema,
   type ConfigureRequest,
@@ -125,6 +125,7 @@ function sendable(adjust: ContainerAdjustment | undefined): ContainerAdjustment 
 function podCall({ handlers, onError }: ServiceOptions, name: keyof PodHandlers): Notify<PodPart> {
   const refusable = name === 'runPodSandbox';
   return async ({ pod }, context) => {
+    if (name === 'runPodSandbox') await readOn();
     await answer({ handler: name, refusable, context, onError }, (signal) =>
       handlers[name]?.(requirePart(pod, 'pod'), signal),
     );

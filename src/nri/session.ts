@@ -57,6 +57,9 @@ async function register(connection: Connection, runtime: Client, { name, index }
   try {
     await runtime.call(Runtime.method.registerPlugin, request, options);
   } catch (cause) {
-    connection.end(new NriError('RegistrationFailed', `the runtime did not register ${index}-${name}`, { cause }));
+    const why = cause instanceof Error ? `: ${cause.message}` : '';
+    connection.end(
+      new NriError('RegistrationFailed', `the runtime did not register ${index}-${name}${why}`, { cause }),
+    );
   }
 }

@@ -42,6 +42,10 @@ export const podWarnings = (budget: ConnectionBudget, podPlan: PodPlan): readonl
     ({ sysctl, own }) =>
       `ConnectionBudget ${budget.name}: ${sysctl.name} is "${own}" by hand and kept; planned is "${sysctl.value}"`,
   ),
+  ...podPlan.unsafeSysctls.map(
+    (name) =>
+      `ConnectionBudget ${budget.name}: ${name} is set by hand, for which kubelets refuse the pod unless they allow it; left out, the agent sets it`,
+  ),
   ...bindingWarnings(budget, podPlan.plan),
 ];
 

@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
-import { startShell } from '../linux/child-program.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
+import { startInPod } from './pod-program.ts';
 import { containerOf, setNode, signedPod } from './node-setting.ts';
 
 const attached = (extra: number): Partial<PlanSection> => ({
@@ -44,7 +44,7 @@ describe('a pod with attachments of Multus', () => {
     using netns = makeNetworkNamespace();
     using node = await setNode();
     attach(netns, ['192.0.2.10/24', '192.0.2.11/24']);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, attached(2));
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });

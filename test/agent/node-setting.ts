@@ -28,6 +28,7 @@ import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
 import type { NetworkNamespace } from '../linux/network-namespace.ts';
+import { sandboxId } from './pod-program.ts';
 import { makeSigner, namespace, sectionOf, type Signer } from './plans.ts';
 
 /** The agent without its loops, on this machine: what a runtime calls, and what comes of it. */
@@ -77,6 +78,8 @@ export async function setNode(
   const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
   publishKey('key-1', signer);
   const worker = createNamespaceWorker({ signal });
+  // As the agent, which has read the node's facts before it is asked for anything: the first visit starts a thread.
+  await worker.run('/proc/self/ns/net', []);
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
   const host: Host = {
@@ -122,6 +125,7 @@ export async function setNode(
     version: 'test',
     runtime: 'test',
     isConnected: true,
+    obstacle: '',
     maximumNofile,
     sandboxNofile: undefined,
     lateBefore,
@@ -154,7 +158,7 @@ export async function setNode(
 /** A pod as a runtime describes it in protobuf's JSON, with a network namespace that is there. */
 export function podIn(netns: Pick<NetworkNamespace, 'path'> | undefined, annotation: string, sandboxPid = 0) {
   return {
-    id: 'sandbox-1',
+    id: sandboxId,
     name: 'gateway-0',
     uid: 'pod-uid',
     namespace,
@@ -165,8 +169,8 @@ export function podIn(netns: Pick<NetworkNamespace, 'path'> | undefined, annotat
 }
 
 export const containerOf = (pid: number, name = 'gateway'): object => ({
-  id: `container-${pid}`,
-  pod_sandbox_id: 'sandbox-1',
+  id: `container-${name}`,
+  pod_sandbox_id: sandboxId,
   name,
   pid,
   state: 'CONTAINER_RUNNING',

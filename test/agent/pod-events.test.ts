@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { ContainerSchema, ContainerState, PodSandboxSchema } from '../../src/nri/gen/nri_pb.ts';
 import { readProcess } from '../../src/linux/proc.ts';
 import { readNofile, setNofile } from '../../src/linux/rlimits.ts';
-import { startShell } from '../linux/child-program.ts';
-import { makeNetworkNamespace } from '../linux/network-namespace.ts';
+import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
 import { sectionOf } from './plans.ts';
-import { containerOf, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
+import { startInPod } from './pod-program.ts';
+import { containerOf, type NodeSetting, podIn, setNode, signedPod, sysctlIn } from './node-setting.ts';
 
 const ofDefaultLimits = 'ulimit -Sn 1024';
 const hardHere = readNofile(process.pid).hard;
@@ -48,7 +48,7 @@ describe('a pod with a signed plan', () => {
   test('gets the planned soft limit while its sandbox still has that of runc', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell("ulimit -Sn 9999; printf 'runc:[2:INIT]' > /proc/$$/comm");
+    await using sandbox = await startInPod("ulimit -Sn 9999; printf 'runc:[2:INIT]' > /proc/$$/comm");
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: sandbox.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -59,7 +59,7 @@ describe('a pod with a signed plan', () => {
   test('gets the planned limits, with the hard limit of the runtime', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell(ofDefaultLimits);
+    await using sandbox = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: sandbox.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -71,7 +71,7 @@ describe('a pod with a signed plan', () => {
 
   test('gets no hard limit that the runtime could not set, and says so', async () => {
     using node = await setNode({ runtimeCanRaiseNofile: false });
-    await using sandbox = await startShell('ulimit -n 3000');
+    await using sandbox = await startInPod('ulimit -n 3000');
     await using stage = await Stage.play(node.handlers);
     const containers = [{ name: 'gateway', soft: 2 ** 30, hard: 2 ** 30 }];
     const pod = signedPod(node, undefined, { containers, sysctls: {}, sandboxPid: sandbox.pid });
@@ -90,7 +90,7 @@ describe('a pod with a signed plan', () => {
   test('that was set from the start is seen as applied', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, { sandboxPid: program.pid });
     await stage.runtime.call('RunPodSandbox', { pod });
@@ -137,7 +137,7 @@ describe('limits that are missing after the start', () => {
   test('are raised in the first process and in those it has forked', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(`${ofDefaultLimits}; sleep 600 & echo child $!`);
+    await using program = await startInPod(`${ofDefaultLimits}; sleep 600 & echo child $!`);
     const child = Number(/child (\d+)/.exec(program.output())?.[1]);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns);
@@ -153,7 +153,7 @@ describe('limits that are missing after the start', () => {
   test('are raised again where an exec lost them, and left to a program that keeps lowering them', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
+    await using program = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const lower = () => setNofile(readProcess(program.pid), { soft: 500, hard: hardHere, mayLower: true });
     const verified = async () => {
@@ -175,18 +175,18 @@ describe('limits that are missing after the start', () => {
 
   test('count as missing where the hard limit is too low', async () => {
     using node = await setNode();
-    await using program = await startShell('ulimit -n 1000');
+    await using program = await startInPod('ulimit -n 1000');
     const containers = [{ name: 'gateway', soft: 2 ** 30, hard: 2 ** 30 }];
     const pod = create(PodSandboxSchema, {
-      id: 's',
+      id: 'sandbox-1',
       uid: 'u',
       name: 'p',
       namespace: 'messaging',
       annotations: { 'connectionbudget.io/plan': node.signer.annotationOf(sectionOf({ containers, sysctls: {} })) },
     });
     const container = create(ContainerSchema, {
-      id: 'c',
-      podSandboxId: 's',
+      id: 'container-gateway',
+      podSandboxId: 'sandbox-1',
       name: 'gateway',
       pid: program.pid,
       state: ContainerState.CONTAINER_RUNNING,
@@ -206,7 +206,7 @@ describe('an annotation that does not verify', () => {
   ])('and %s gives nothing, and is reported', async (_, tamper) => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using sandbox = await startShell(ofDefaultLimits);
+    await using sandbox = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const annotation = tamper(node.signer.annotationOf(sectionOf()));
     const pod = podIn(netns, annotation, sandbox.pid);
@@ -220,21 +220,20 @@ describe('an annotation that does not verify', () => {
   });
 });
 
+/** As a runtime lists it to a plugin that registers. */
+const asListed = (node: NodeSetting, netns: NetworkNamespace, pid: number) => {
+  const { id, uid, name, namespace, annotations, linux } = signedPod(node, netns);
+  const pod = create(PodSandboxSchema, { id, uid, name, namespace, annotations, linux });
+  const running = { id: 'container-gateway', podSandboxId: id, state: ContainerState.CONTAINER_RUNNING };
+  return { pod, container: create(ContainerSchema, { ...running, name: 'gateway', pid }) };
+};
+
 describe('pods from before', () => {
   test('are looked at and repaired, late', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
-    const { annotations } = signedPod(node, netns);
-    const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, { id: 's', uid: 'u', name: 'p', namespace: 'messaging', annotations, linux });
-    const container = create(ContainerSchema, {
-      id: 'c',
-      podSandboxId: 's',
-      name: 'gateway',
-      pid: program.pid,
-      state: ContainerState.CONTAINER_RUNNING,
-    });
+    await using program = await startInPod(ofDefaultLimits);
+    const { pod, container } = asListed(node, netns, program.pid);
     const { signal } = new AbortController();
     await node.handlers.synchronize([pod], [container], signal);
     await node.settled();
@@ -250,12 +249,8 @@ describe('pods from before', () => {
   test('that lack a sysctl alone are late too, for the program may have listened by then', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell('ulimit -Sn 8039');
-    const { annotations } = signedPod(node, netns);
-    const linux = { namespaces: [{ type: 'network', path: netns.path }] };
-    const pod = create(PodSandboxSchema, { id: 's', uid: 'u', name: 'p', namespace: 'messaging', annotations, linux });
-    const running = { podSandboxId: 's', state: ContainerState.CONTAINER_RUNNING };
-    const container = create(ContainerSchema, { ...running, id: 'c', name: 'gateway', pid: program.pid });
+    await using program = await startInPod('ulimit -Sn 8039');
+    const { pod, container } = asListed(node, netns, program.pid);
     await node.handlers.synchronize([pod], [container], new AbortController().signal);
     await node.settled();
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', verified: true }]);
@@ -264,7 +259,7 @@ describe('pods from before', () => {
   test('whose process has ended are not mistaken for whoever has its pid', async () => {
     using node = await setNode();
     using netns = makeNetworkNamespace();
-    await using program = await startShell(ofDefaultLimits);
+    await using program = await startInPod(ofDefaultLimits);
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns);
     await stage.runtime.call('RunPodSandbox', { pod });

@@ -1,6 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { steppedConnections, usedPercentFor } from '../../src/agent/observe.ts';
-import { publishDelayMs, retryDelayMs, usualTiming } from '../../src/agent/publish.ts';
+import { publishDelayMs, Publisher, retryDelayMs, usualTiming } from '../../src/agent/publish.ts';
 import type { ConnectionNodeStatus, PodReport } from '../../src/api/connection-node.ts';
 
 const pod: PodReport = {
@@ -45,6 +45,32 @@ describe('a status is written', () => {
   test('at once the first time', () => {
     expect(publishDelayMs(status(), undefined, context(0))).toBe(0);
   });
+});
+
+test('a clock that is set back by an hour delays nothing', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  const stop = new AbortController();
+  onTestFinished(() => {
+    stop.abort();
+    vi.useRealTimers();
+  });
+  const written: ConnectionNodeStatus[] = [];
+  let now = status();
+  const publisher = new Publisher({
+    prepare: () => Promise.resolve(),
+    read: () => now,
+    write: (read) => Promise.resolve(void written.push(read)),
+    onWrite: () => undefined,
+    timing: { ...usualTiming, debounceMs: 1, usageEveryMs: 100 },
+  });
+  void publisher.run(stop.signal);
+  await vi.waitFor(() => expect(written).toHaveLength(1));
+
+  vi.setSystemTime(Date.now() - 3_600_000);
+  now = status({ connections: 8000 });
+  publisher.notify();
+
+  await vi.waitFor(() => expect(written).toEqual([status(), now]), { timeout: 5000 });
 });
 
 test.each([

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { lostLeases } from '../../src/agent/look-after-addresses.ts';
 import type { PlanSection } from '../../src/api/pod-annotation.ts';
 import {
   bridged,
@@ -15,6 +14,7 @@ import {
 import { startShell, until } from '../linux/child-program.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
+import { startInPod } from './pod-program.ts';
 import { containerOf, type NodeSetting, setNode, signedPod } from './node-setting.ts';
 
 /** A pod of a real network, its real IPAM plugin, and the agent between them. */
@@ -204,7 +204,7 @@ describe('an agent that was away', () => {
     await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
     old(network);
     using node = await nodeOn(network);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     const pod = signedPod(node, netns, further(2));
     await using stage = await Stage.set();
     const runtime = await stage.startRuntime();
@@ -217,6 +217,32 @@ describe('an agent that was away', () => {
     expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', sourceAddresses: { length: 3 } }]);
     expect(await node.giveBackLost()).toBe(0);
     expect(network.stored()).toHaveLength(3);
+  });
+
+  test('tells the containers to come of a pod what an agent before it has leased, killed before it could say so', async () => {
+    using network = await makePodNetwork(bridged);
+    using netns = makeNetworkNamespace();
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.set();
+    const runtime = await stage.startRuntime();
+    await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
+    using node = await nodeOn(network);
+    const pod = signedPod(node, netns, further(2));
+    await runtime.call('RunPodSandbox', { pod });
+    stage.startPlugin(node.handlers);
+    await runtime.reached('synchronized');
+
+    const { adjust } = await runtime.call('CreateContainer', { pod, container: containerOf(0) });
+
+    const value = '10.99.0.2,10.99.0.3,10.99.0.4';
+    expect(adjust).toMatchObject({ env: [{ key: 'CONNECTIONBUDGET_SOURCE_ADDRESSES', value }] });
+    expect(addressesIn(netns)).toEqual(value.split(','));
+    const file = join(node.addressFolder, 'sandbox-1', 'source-addresses');
+    expect(readFileSync(file, 'utf8')).toBe(`${value.replaceAll(',', '\n')}\n`);
+    await node.settled();
+    expect(node.status().pods).toMatchObject([
+      { sourceAddresses: { length: 3 }, message: expect.stringMatching(/^not seen yet/) },
+    ]);
   });
 
   test('gives back the leases of the pods that ended meanwhile, with their files', async () => {
@@ -257,7 +283,7 @@ describe('an agent that was away', () => {
     using netns = makeNetworkNamespace();
     using node = await nodeOn(network);
     network.join('sandbox-1', netns);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = signedPod(node, netns, further(4));
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
@@ -266,21 +292,4 @@ describe('an agent that was away', () => {
       { reason: 'AddressesMissing', message: expect.stringMatching(/4 of them are missing: .*no agent was there/) },
     ]);
   });
-});
-
-test.each([
-  { whose: 'of a living pod', sandboxId: 'alive', ageMs: 31_000, lost: 0 },
-  { whose: 'of an unknown sandbox', sandboxId: 'unknown', ageMs: 31_000, lost: 1 },
-  { whose: 'that is as young as a sandbox in the making', sandboxId: 'unknown', ageMs: 29_000, lost: 0 },
-])('a lease $whose is lost: $lost', ({ sandboxId, ageMs, lost }) => {
-  const leases = {
-    sandboxId,
-    interfaceName: 'eth0',
-    attachment: 'Bridged' as const,
-    primaries: [],
-    addresses: ['10.99.0.3'],
-    count: 1,
-    takenAtMs: 1_000_000 - ageMs,
-  };
-  expect(lostLeases([leases], (id) => id === 'alive', 1_000_000)).toHaveLength(lost);
 });

@@ -18,9 +18,9 @@ import {
   startConnector,
   startServer,
 } from '../kernel/spread-setting.ts';
-import { startShell } from '../linux/child-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
+import { startInPod } from './pod-program.ts';
 import { containerOf, type NodeSetting, setNode, signedPod } from './node-setting.ts';
 
 /** The agent, the program in the kernel, and programs of pods that only connect. */
@@ -67,7 +67,7 @@ describe('a pod whose ports are spread', () => {
     const used = (await connector.sources()).map((source) => Number(source.split(' ')[1]));
     expect(Math.max(...used)).toBeLessThanOrEqual(hundredPorts.high - 48);
     expect(await connector.open(peerIp, port, 100)).toMatchObject({ opened: 97 - 48, errno: 99 });
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
     await node.verifier.verifyAll(AbortSignal.timeout(5000));
     expect(node.status().pods).toMatchObject([{ verified: true, reason: 'Applied' }]);
@@ -171,7 +171,7 @@ describe('an agent that starts again', () => {
       between.setPod(setting.cookie + 1_000_000n, spreadPod());
     }
     using node = await nodeWith(pinned);
-    await using program = await startShell('ulimit -Sn 8039');
+    await using program = await startInPod('ulimit -Sn 8039');
     await using stage = await Stage.play(node.handlers);
     const pod = podOf(node, setting);
     await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });

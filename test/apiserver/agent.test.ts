@@ -1,107 +1,35 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AddressInfo, createServer } from 'node:net';
-import { createInterface } from 'node:readline';
-import { beforeAll, expect, onTestFinished, test, vi } from 'vitest';
-import { type ConnectionNodeStatus, connectionNodeStatus } from '../../src/api/connection-node.ts';
-import { connectionNodeCrd } from '../../src/api/crd.ts';
-import { group, nodePlural, version } from '../../src/api/names.ts';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createConnectionNodeWriter } from '../../src/kube/connection-node.ts';
-import type { KubeObject, Resource } from '../../src/kube/resources.ts';
 import { readNofile } from '../../src/linux/rlimits.ts';
 import { podIn, sysctlIn } from '../agent/node-setting.ts';
-import { makeSigner, sectionOf, type Signer } from '../agent/plans.ts';
-import { startShell } from '../linux/child-program.ts';
+import { makeSigner, sectionOf } from '../agent/plans.ts';
+import { startInPod } from '../agent/pod-program.ts';
 import { makeNetworkNamespace } from '../linux/network-namespace.ts';
-import { buildRuntime, Runtime } from '../nri/runtime.ts';
-import { call, useKubeSetting } from './kube-setting.ts';
+import {
+  type AgentProcess,
+  connectionNodes,
+  eventually,
+  nodeName,
+  signer,
+  startAgent,
+  startRuntime,
+  useAgentSetting,
+} from './agent-process.ts';
+import { call } from './kube-setting.ts';
 
-const setting = useKubeSetting();
-const program = new URL('../../src/bin/agent.ts', import.meta.url).pathname;
-const signer = makeSigner();
-const nodeName = 'node-1';
-
-interface ConnectionNode extends KubeObject {
-  readonly status?: unknown;
-}
-const kind = 'ConnectionNode';
-const connectionNodes: Resource<ConnectionNode> = { group, version, kind, plural: nodePlural, namespaced: false };
-
-beforeAll(async () => {
-  const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-  await setting.direct.transport.send({ method: 'POST', path, body: connectionNodeCrd() }, call);
-});
-
-interface Line {
-  readonly message: string;
-  readonly port?: number;
-}
-
-interface AgentProcess {
-  readonly child: ChildProcess;
-  readonly socketPath: string;
-  readonly ready: () => Promise<string>;
-  readonly metrics: () => Promise<string>;
-  readonly publishKey: (keyId: string, key: Signer) => Promise<void>;
-}
-
-/** The agent as it runs in its container; what plays the runtime is found by its name. */
-async function startAgent(kubeconfig: string, observabilityPort = 0): Promise<AgentProcess> {
-  const folder = await mkdtemp(join(tmpdir(), 'agent-'));
-  const socketPath = join(folder, 'nri.sock');
-  await mkdir(join(folder, 'keys'));
-  const publishKey = (keyId: string, { published }: Signer): Promise<void> =>
-    writeFile(join(folder, 'keys', keyId), published);
-  await publishKey('key-1', signer);
-  const flags = {
-    'node-name': nodeName,
-    'nri-socket': socketPath,
-    'keys-directory': join(folder, 'keys'),
-    'runtime-names': 'adaptation',
-    kubeconfig,
-    port: String(observabilityPort),
-  };
-  const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines: Line[] = [];
-  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line) as Line));
-  const exited = once(child, 'exit');
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await exited;
-    await rm(folder, { recursive: true });
-  });
-  const get = async (path: string): Promise<string> => {
-    const port = lines.find(({ message }) => message === 'started')?.port;
-    return port === undefined ? '' : (await fetch(`http://127.0.0.1:${port}${path}`)).text();
-  };
-  return { child, socketPath, ready: () => get('/readyz'), metrics: () => get('/metrics'), publishKey };
-}
-
-async function startRuntime({ socketPath, ready }: AgentProcess): Promise<Runtime> {
-  const runtime = new Runtime(await buildRuntime(), socketPath);
-  onTestFinished(() => runtime[Symbol.asyncDispose]());
-  await runtime.reached('synchronized');
-  await vi.waitFor(async () => expect(await ready()).toBe('ok\n'), { timeout: 10_000 });
-  return runtime;
-}
-
-async function status(): Promise<ConnectionNodeStatus> {
-  const node = await setting.direct.get({ resource: connectionNodes, name: nodeName }, call);
-  return connectionNodeStatus.parse(node.status);
-}
-
-const eventually = (check: () => Promise<void>): Promise<void> => vi.waitFor(check, { timeout: 15_000, interval: 50 });
+const { kube: setting, status } = useAgentSetting();
 
 const resourceVersion = async (): Promise<string | undefined> =>
   (await setting.direct.get({ resource: connectionNodes, name: nodeName }, call)).metadata?.resourceVersion;
 
 test('a pod is set up, seen and published; the last word of an agent is that it is gone', async () => {
   using netns = makeNetworkNamespace();
-  await using main = await startShell('ulimit -Sn 1024');
+  await using main = await startInPod('ulimit -Sn 1024');
   const agent = await startAgent(setting.server.kubeconfig);
   const runtime = await startRuntime(agent);
   const nrOpen = Number(await readFile('/proc/sys/fs/nr_open', 'utf8'));
@@ -114,7 +42,7 @@ test('a pod is set up, seen and published; the last word of an agent is that it 
   const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
   await runtime.call('RunPodSandbox', { pod });
   expect(sysctlIn(netns, 'net.core.somaxconn')).toBe('5499');
-  const created = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway' };
+  const created = { id: 'container-gateway', podSandboxId: 'sandbox-1', name: 'gateway' };
   const { adjust } = await runtime.call('CreateContainer', { pod, container: created });
   expect(adjust).toMatchObject({ rlimits: [{ type: 'RLIMIT_NOFILE', soft: '8039' }] });
   // No runtime here that would set it: what is missing is raised after the start.
@@ -174,9 +102,9 @@ test('a runtime that goes and comes back is found again', async () => {
 
 test('a pod that was late is late for ever, also for the next agent', async () => {
   using netns = makeNetworkNamespace();
-  await using main = await startShell('ulimit -Sn 1024');
+  await using main = await startInPod('ulimit -Sn 1024');
   const pod = podIn(netns, signer.annotationOf(sectionOf()), main.pid);
-  const container = { id: 'c', podSandboxId: 'sandbox-1', name: 'gateway', pid: main.pid };
+  const container = { id: 'container-gateway', podSandboxId: 'sandbox-1', name: 'gateway', pid: main.pid };
   const start = async (): Promise<AgentProcess> => {
     const agent = await startAgent(setting.server.kubeconfig);
     const runtime = await startRuntime(agent);
@@ -218,7 +146,9 @@ test('an agent that cannot have its port ends', async () => {
   const taken = createServer().listen(0);
   onTestFinished(() => void taken.close());
   await once(taken, 'listening');
-  const { child } = await startAgent(setting.server.kubeconfig, (taken.address() as AddressInfo).port);
+  const { child } = await startAgent(setting.server.kubeconfig, {
+    observabilityPort: (taken.address() as AddressInfo).port,
+  });
   await once(child, 'exit');
   expect(child.exitCode).toBe(1);
 });

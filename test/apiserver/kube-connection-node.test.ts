@@ -53,6 +53,15 @@ test('an object that is there is written by one request, and after its deletion 
   expect((await read('node-2')).status?.facts?.nrOpen).toBe(3);
 });
 
+test('what the stored definition, of an older version, does not declare is left out and told', async () => {
+  const onLeftOut = vi.fn();
+  const made = createConnectionNodeWriter({ type: 'Kubeconfig', file: setting.server.kubeconfig }, onLeftOut);
+  onTestFinished(() => made.close());
+  await made.write('node-newer', { ...facts(5), tomorrow: { is: 'here' } }, call);
+  expect((await read('node-newer')).status?.facts?.nrOpen).toBe(5);
+  expect(onLeftOut).toHaveBeenCalledExactlyOnceWith(['status.tomorrow']);
+});
+
 test('a field that somebody else owns is a Conflict, and is not overruled', async () => {
   const { write } = writer();
   await write('node-3', facts(1), call);

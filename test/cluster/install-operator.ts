@@ -34,9 +34,9 @@ const agentCapabilities = (): readonly string[] => {
   return allCapabilities.filter((capability) => may || capability !== 'SYS_RESOURCE');
 };
 
-const tagOf = ({ reference }: Image): string => reference.slice(reference.lastIndexOf(':') + 1);
+const tagOf = ({ reference }: Pick<Image, 'reference'>): string => reference.slice(reference.lastIndexOf(':') + 1);
 
-const chartValues = (image: Image, { capableNodes, spread = 'pod-cgroup' }: InstallOptions): object => {
+const chartValues = (image: Installation['image'], { capableNodes, spread = 'pod-cgroup' }: InstallOptions): object => {
   const variant = { name: 'capable', nodeSelector: { [capableNodes ?? '']: 'true' }, capabilities: allCapabilities };
   const variants = capableNodes === undefined ? [] : [variant];
   return {
@@ -47,7 +47,7 @@ const chartValues = (image: Image, { capableNodes, spread = 'pod-cgroup' }: Inst
 
 interface Installation {
   readonly cluster: Cluster;
-  readonly image: Image;
+  readonly image: Pick<Image, 'reference'>;
   readonly options: InstallOptions;
 }
 
@@ -70,7 +70,7 @@ const installChart = async ({ cluster, image, options }: Installation, progress:
 };
 
 /** The rendered file with this checkout's image and what this machine's root may: an overlay, as a user would write it. */
-const overlayFor = (image: Image): object => ({
+const overlayFor = (image: Installation['image']): object => ({
   resources: ['install.yaml'],
   images: [{ name: repository, newTag: tagOf(image) }],
   patches: [
@@ -140,6 +140,16 @@ export const installOperator = async (
   await rolledOut(cluster, progress);
   await keysArrived(cluster, progress);
   return image;
+};
+
+/** The chart again, with an image that the node has already; resolves when every part of it runs. */
+export const upgradeChart = async (
+  cluster: Cluster,
+  { image, options }: { readonly image: Pick<Image, 'reference'>; readonly options: InstallOptions },
+  progress: Progress,
+): Promise<void> => {
+  await installChart({ cluster, image, options }, progress);
+  await rolledOut(cluster, progress);
 };
 
 /** Takes away what the chart installed; the CRDs, and so the budgets, stay. */

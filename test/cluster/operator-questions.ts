@@ -21,7 +21,12 @@ export const softNofileOf = async (cluster: Cluster, app: string): Promise<numbe
 const connectionNode = z.object({
   status: z.object({
     facts: z.record(z.string(), z.unknown()),
-    agent: z.object({ connected: z.boolean(), canRaiseNofile: z.boolean() }),
+    agent: z.object({
+      version: z.string(),
+      connected: z.boolean(),
+      canRaiseNofile: z.boolean(),
+      message: z.string().optional(),
+    }),
     pods: z.array(z.object({ name: z.string(), reason: z.string(), verified: z.boolean(), message: z.string() })),
   }),
 });
@@ -34,18 +39,28 @@ export const podReport = async (cluster: Cluster, pod: string, node?: string) =>
 
 const budget = z.object({
   status: z
-    .object({ conditions: z.array(z.object({ type: z.string(), status: z.string(), reason: z.string() })) })
+    .object({
+      conditions: z.array(
+        z.object({ type: z.string(), status: z.string(), reason: z.string(), message: z.string().default('') }),
+      ),
+    })
     .default({ conditions: [] }),
 });
 
+const conditionsOf = async (cluster: Cluster, namespace: string, name: string) =>
+  budget.parse(await json(cluster, ['connectionbudget', name, '-n', namespace])).status.conditions;
+
+type ByType = Readonly<Record<string, string>>;
+
 /** By type: "True AllPodsCurrent". */
-export const conditions = async (
-  cluster: Cluster,
-  namespace: string,
-  name: string,
-): Promise<Readonly<Record<string, string>>> => {
-  const { status } = budget.parse(await json(cluster, ['connectionbudget', name, '-n', namespace]));
-  return Object.fromEntries(status.conditions.map(({ type, status: value, reason }) => [type, `${value} ${reason}`]));
+export const conditions = async (cluster: Cluster, namespace: string, name: string): Promise<ByType> => {
+  const all = await conditionsOf(cluster, namespace, name);
+  return Object.fromEntries(all.map(({ type, status, reason }) => [type, `${status} ${reason}`]));
+};
+
+export const conditionMessages = async (cluster: Cluster, namespace: string, name: string): Promise<ByType> => {
+  const all = await conditionsOf(cluster, namespace, name);
+  return Object.fromEntries(all.map(({ type, message }) => [type, message]));
 };
 
 const system = ['-n', 'connectionbudget-system'];

@@ -10,18 +10,30 @@ export interface RunningContainer {
 export const containerd = (cluster: Cluster, args: readonly string[], signal: AbortSignal): Promise<string> =>
   run(cluster.paths('ctr'), ['-a', cluster.containerdAddress, '-n', 'k8s.io', ...args], { signal });
 
+type Labels = Readonly<Record<string, string>>;
+
 /** By labels that the kubelet gives each container, of which `io.kubernetes.` is left out: "pod.namespace", "container.name". */
-export const runningContainer = async (
+export const runningContainers = async (
   cluster: Cluster,
-  labels: Readonly<Record<string, string>>,
+  labels: Labels,
   signal: AbortSignal,
-): Promise<RunningContainer> => {
+): Promise<readonly RunningContainer[]> => {
   const filter = Object.entries(labels).map(([name, value]) => `labels."io.kubernetes.${name}"==${value}`);
   const listed = await containerd(cluster, ['containers', 'ls', '-q', filter.join(',')], signal);
   const tasks = await containerd(cluster, ['tasks', 'ls'], signal);
-  for (const id of listed.trim().split('\n')) {
+  const ids = listed.split('\n').filter((id) => id !== '');
+  return ids.flatMap((id) => {
     const pid = new RegExp(`^${id}\\s+(\\d+)\\s+RUNNING`, 'm').exec(tasks)?.[1];
-    if (pid !== undefined) return { id, pid };
-  }
-  throw new Error(`no container runs with ${filter.join(',')}`);
+    return pid === undefined ? [] : [{ id, pid }];
+  });
+};
+
+export const runningContainer = async (
+  cluster: Cluster,
+  labels: Labels,
+  signal: AbortSignal,
+): Promise<RunningContainer> => {
+  const [first] = await runningContainers(cluster, labels, signal);
+  if (first === undefined) throw new Error(`no container runs with ${JSON.stringify(labels)}`);
+  return first;
 };

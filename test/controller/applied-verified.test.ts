@@ -153,11 +153,32 @@ const verified: readonly Row[] = [
     says: ['0 of 1'],
   },
   {
+    fact: 'pods that their kubelet refuses are told of with its words',
+    situation: situationOf({
+      pods: [podOf({ isRunning: false, refusal: 'forbidden sysctl: "net.core.somaxconn" not allowlisted' })],
+    }),
+    type: 'Applied',
+    is: 'False PodsRefused',
+    says: ['1 pod was refused', 'gateway-1', 'forbidden sysctl: "net.core.somaxconn" not allowlisted'],
+  },
+  {
     fact: 'a node without an agent is named',
     situation: withPods(situationOf(), { report: undefined, hasAgent: false, nodeName: 'node-b' }),
     type: 'Verified',
     is: 'False AgentAbsent',
     says: ['node-b'],
+  },
+  {
+    fact: 'why the agent of a node is of no use is said in its words',
+    situation: withPods(situationOf(), {
+      report: undefined,
+      hasAgent: false,
+      nodeName: 'node-b',
+      agentObstacle: 'no runtime listens at /var/run/nri/nri.sock',
+    }),
+    type: 'Verified',
+    is: 'False AgentAbsent',
+    says: ['node-b', 'no runtime listens at /var/run/nri/nri.sock'],
   },
   {
     fact: 'a signature that does not verify is more than unverified',

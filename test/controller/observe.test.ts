@@ -64,6 +64,8 @@ test('the scale is the pods, and the most of them on one node', () => {
 
   expect(observedNow(clusterOf(), budget, pods).scale).toEqual({ pods: 4, podsPerNode: 2 });
   expect(observedNow(clusterOf(), budget, []).scale).toBeUndefined();
+  const refused = pods.map((pod) => ({ ...pod, refusal: 'forbidden sysctl' }));
+  expect(observedNow(clusterOf(), budget, [...pods, ...refused]).scale).toEqual({ pods: 4, podsPerNode: 2 });
 });
 
 test('the Pod Security level of the namespace decides who reserves ports', () => {
@@ -229,4 +231,13 @@ test('a pod has run since its first container started, and since it was created 
 
   expect(projectPod({ metadata })?.startedAt).toBe('2026-11-23T11:00:00Z');
   expect(projectPod({ metadata, status: { containerStatuses } })?.startedAt).toBe('2026-11-23T11:04:00Z');
+});
+
+test('a pod that has ended is forgotten, but for one that its kubelet refused for a sysctl', () => {
+  const metadata = { namespace: 'messaging', name: 'gateway-1' };
+  const failed = (reason: string) => ({ metadata, status: { phase: 'Failed', reason, message: 'why' } });
+  expect(projectPod(failed('Evicted'))).toBeUndefined();
+  expect(projectPod(failed('SysctlForbidden'))).toMatchObject({ refusal: 'why', isRunning: false });
+  const ending = { ...metadata, deletionTimestamp: '2026-11-23T11:00:00Z' };
+  expect(projectPod({ ...failed('SysctlForbidden'), metadata: ending })).toBeUndefined();
 });

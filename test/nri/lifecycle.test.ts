@@ -27,6 +27,24 @@ describe('a runtime that goes', () => {
     });
   });
 
+  it('has its way: what it asked of a process that was stopped, and gave up after 2 s, reaches no handler', async () => {
+    const runPodSandbox = vi.fn();
+    await using stage = await Stage.play({ runPodSandbox });
+    const started = stage.runtime.call('RunPodSandbox', { pod });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+    expect(await started).toEqual({});
+    await vi.waitFor(() =>
+      expect(stage.states.map(({ state }) => state).slice(3)).toEqual([
+        'lost',
+        'connecting',
+        'registered',
+        'synchronized',
+      ]),
+    );
+    expect(runPodSandbox).not.toHaveBeenCalled();
+    expect(stage.errors).toMatchObject([{ kind: 'ConnectionLost' }]);
+  });
+
   it('says why it did not register the plugin', async () => {
     await using stage = await Stage.set();
     await stage.startRuntime();

@@ -89,6 +89,16 @@ test('a range set by hand stays, and the user is told that it binds', () => {
   ]);
 });
 
+test('whoever sets by hand what kubelets refuse is told so, and that the agent sets it', () => {
+  const admission = admitted(
+    gateway({ securityContext: { sysctls: [{ name: 'net.core.somaxconn', value: '65535' }] } }),
+  );
+
+  expect(admission.warnings).toEqual([
+    'ConnectionBudget gateway: net.core.somaxconn is set by hand, for which kubelets refuse the pod unless they allow it; left out, the agent sets it',
+  ]);
+});
+
 test('a range set by hand that is what we would choose is still the user’s at the next review', () => {
   const own = { name: 'net.ipv4.ip_local_port_range', value: '1024 65535' };
   const once = after(gateway({ securityContext: { sysctls: [own] } }));

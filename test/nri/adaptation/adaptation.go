@@ -11,16 +11,19 @@ import (
 
 type adapted struct {
 	*adaptation.Adaptation
+	memory *memory
 }
 
 func openAdaptation(socket string, state []*api.PodSandbox) (runtime, error) {
+	known := newMemory(state)
 	var launched atomic.Bool
 	synchronize := func(ctx context.Context, to adaptation.SyncCB) error {
 		// The first one, from Start, is for plugins that the runtime launches itself.
 		if !launched.Swap(true) {
 			return nil
 		}
-		if _, err := to(ctx, state, nil); err != nil {
+		pods, containers := known.list()
+		if _, err := to(ctx, pods, containers); err != nil {
 			print(line{State: "synchronization failed", Error: err.Error()})
 			return err
 		}
@@ -33,11 +36,19 @@ func openAdaptation(socket string, state []*api.PodSandbox) (runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return adapted{side}, side.Start()
+	return adapted{side, known}, side.Start()
 }
 
 func (a adapted) call(ctx context.Context, r *request) (*api.ContainerAdjustment, error) {
 	defer a.BlockPluginSync().Unblock()
+	adjust, err := a.pass(ctx, r)
+	if err == nil {
+		a.memory.note(r)
+	}
+	return adjust, err
+}
+
+func (a adapted) pass(ctx context.Context, r *request) (*api.ContainerAdjustment, error) {
 	switch r.Method {
 	case "RunPodSandbox":
 		return nil, a.RunPodSandbox(ctx, &api.RunPodSandboxRequest{Pod: r.pod})
