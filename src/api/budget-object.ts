@@ -71,14 +71,20 @@ export const parseConnectionBudget = (input: unknown): ParsedBudget => {
 
 type UnknownKeys = z.core.$ZodIssueUnrecognizedKeys;
 
-const withoutKeys = (input: unknown, issues: readonly UnknownKeys[]): unknown => {
-  const copy: unknown = structuredClone(input);
-  for (const { path, keys } of issues) {
-    const holder = path.reduce<unknown>((value, key) => Reflect.get(Object(value), key), copy);
-    for (const key of keys) Reflect.deleteProperty(Object(holder), key);
-  }
+/** A copy along the path alone: what stands elsewhere may be nested more deeply than the stack. */
+const without = (value: unknown, [key = '', ...rest]: readonly PropertyKey[]): unknown => {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.with(Number(key), without(value[Number(key)], rest));
+  if (rest.length > 0) return { ...value, [key]: without(Reflect.get(value, key), rest) };
+  const copy = { ...value };
+  Reflect.deleteProperty(copy, key);
   return copy;
 };
+
+const withoutKeys = (input: unknown, issues: readonly UnknownKeys[]): unknown =>
+  issues
+    .flatMap(({ path, keys }) => keys.map((key) => [...path, key]))
+    .reduce((value, path) => without(value, path), input);
 
 /**
  * The same for what the API server hands out. It has pruned what its own definition does not know, so that a field that is
