@@ -42,10 +42,28 @@ const isNewer = (a: string, b: string): boolean => (a.length === b.length ? a > 
 export const eventNameFor = (regarding: string, id: string): string =>
   `${regarding.slice(0, 200).replace(/[-.]+$/, '')}.${id}`;
 
-const leftOutMessage = 'left out of the status: the CustomResourceDefinition is of an older version';
 const reportingController = `${group}/controller`;
 
-export const createWriter = ({ client, identity, logger, signal }: WriterOptions): Writer => {
+/** A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force. */
+const statusApplierOf =
+  ({ client, logger, signal }: WriterOptions) =>
+  ({ namespace, name, uid }: StoredBudget, status: ConnectionBudgetStatus): Promise<CustomObject> => {
+    const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
+    const options = { fieldManager: controllerFieldManager, force: true, signal };
+    return applyDeclared(
+      // With the uid: an object of the same name that came after this one is another budget.
+      { metadata: { uid }, status },
+      (body) => client.apply<CustomObject>(target, body, options),
+      (fields) =>
+        logger.warn(
+          { namespace, budget: name, fields },
+          'left out of the status: the CustomResourceDefinition is of an older version',
+        ),
+    );
+  };
+
+export const createWriter = (options: WriterOptions): Writer => {
+  const { client, identity, signal } = options;
   const written = new Map<string, Written>();
   const storedStatus = (budget: StoredBudget): StoredStatus | undefined => {
     const own = written.get(budgetKey(budget));
@@ -53,23 +71,18 @@ export const createWriter = ({ client, identity, logger, signal }: WriterOptions
     written.delete(budgetKey(budget));
     return budget.status;
   };
+  const applyStatus = statusApplierOf(options);
   return {
     storedStatus,
     writeStatus: async (budget, status) => {
       const stored = storedStatusOf(status);
       if (stored.digest === storedStatus(budget)?.digest) return 'Unchanged';
-      const { namespace, name, uid } = budget;
-      const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
-      // With the uid: an object of the same name that came after this one is another budget.
-      const fields = { metadata: { uid }, status };
-      // A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force.
-      const options = { fieldManager: controllerFieldManager, force: true, signal };
-      const answer = await applyDeclared(
-        fields,
-        (body) => client.apply<CustomObject>(target, body, options),
-        (leftOut) => logger.warn({ namespace, budget: name, fields: leftOut }, leftOutMessage),
-      );
-      written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status: stored });
+      const answer = await applyStatus(budget, status);
+      written.set(budgetKey(budget), {
+        uid: budget.uid,
+        resourceVersion: answer.metadata?.resourceVersion ?? '',
+        status: stored,
+      });
       return 'Written';
     },
     tell: async (regarding, { id, type, reason, action, note }) => {
