@@ -7,6 +7,7 @@
  */
 import { interruptible, report } from '../cluster/command-line.ts';
 import type { Cluster } from '../cluster/lab/cluster.ts';
+import { type AgentWork, workFor } from './agent-start/agent-work.ts';
 import { type Arm, type Batch, type Crowd, StartSetting, stopPlugin } from './agent-start/setting.ts';
 
 const [pods = 12, rounds = 5] = process.argv.slice(2).map(Number);
@@ -26,6 +27,18 @@ interface Turn {
   readonly arm: Arm;
   readonly crowd: Crowd;
   readonly batch: Batch;
+  /** For each pod, from its start to its end. */
+  readonly work: AgentWork;
+}
+
+async function turnOf(
+  setting: StartSetting,
+  cluster: Cluster,
+  { arm, crowd }: Pick<Turn, 'arm' | 'crowd'>,
+): Promise<Turn> {
+  const before = await setting.agentWork(cluster, arm);
+  const batch = await setting.startPods(cluster, arm, crowd);
+  return { arm, crowd, batch, work: workFor(crowd.pods, before, await setting.agentWork(cluster, arm)) };
 }
 
 async function turnsOf(setting: StartSetting, cluster: Cluster, arm: Arm): Promise<readonly Turn[]> {
@@ -33,7 +46,7 @@ async function turnsOf(setting: StartSetting, cluster: Cluster, arm: Arm): Promi
   try {
     await setting.startPods(cluster, arm, { pods: 1, atOnce: 1 });
     const turns: Turn[] = [];
-    for (const crowd of crowds) turns.push({ arm, crowd, batch: await setting.startPods(cluster, arm, crowd) });
+    for (const crowd of crowds) turns.push(await turnOf(setting, cluster, { arm, crowd }));
     return turns;
   } finally {
     if (plugin !== undefined) await stopPlugin(plugin);
@@ -54,7 +67,7 @@ function added(turns: readonly Turn[], bare: readonly Turn[]): readonly number[]
   return turns.map(({ batch }, round) => medianOf(batch) - medianOf(bare[round]?.batch ?? batch));
 }
 
-const column = (value: number, digits = 1): string => value.toFixed(digits).padStart(8);
+const columns = (values: readonly number[]): string => values.map((value) => value.toFixed(1).padStart(8)).join('');
 
 function row(turns: readonly Turn[], bare: readonly Turn[]): string {
   const all = turns.flatMap(({ batch }) => batch.pods);
@@ -64,14 +77,17 @@ function row(turns: readonly Turn[], bare: readonly Turn[]): string {
   const more = added(turns, bare);
   const figures = [...parts.map(median), median(total), quantile(total, 0.99), perSecond, median(more)];
   const range = `${Math.min(...more).toFixed(0)} to ${Math.max(...more).toFixed(0)}`;
-  return `${figures.map((value) => column(value)).join('')}   ${range}`;
+  const work = [median(turns.map(({ work }) => work.answerMs)), median(turns.map(({ work }) => work.cpuMs))];
+  return `${columns(figures)}  ${range.padEnd(12)}${columns(work)}`;
 }
 
 function print(turns: readonly Turn[]): void {
   for (const crowd of crowds) {
     const of = (arm: Arm) => turns.filter((turn) => turn.arm === arm && turn.crowd === crowd);
     console.log(`\n${crowd.atOnce} at once, ms: medians of ${rounds} rounds of ${crowd.pods} pods`);
-    console.log(`${' '.repeat(20)} sandbox  create   start   whole     p99   per s   added   by rounds`);
+    console.log(
+      `${' '.repeat(20)} sandbox  create   start   whole     p99   per s   added  by rounds    answers     CPU`,
+    );
     for (const arm of arms) console.log(arm.name.padEnd(20) + row(of(arm), of(noPlugin)));
   }
 }

@@ -17,6 +17,7 @@ import { probeReference } from '../../cluster/lab/images.ts';
 import { stopDaemon } from '../../cluster/lab/process.ts';
 import { waitFor } from '../../cluster/lab/wait.ts';
 import { agentStart, ended, writeAgent } from '../agent/agent-program.ts';
+import { type AgentWork, noWork, readAgentWork } from './agent-work.ts';
 
 /** A real node whose kubelet is played by a program in Go, and what it meets there. */
 
@@ -40,6 +41,8 @@ export type Batch = z.output<typeof batch>;
 const defaults = { nofile: '1024', somaxconn: '4096' };
 const section = sectionOf();
 const plannedNofile = String(section.containers[0]?.soft);
+
+const observabilityOf = ({ nodeAddress }: Cluster['network']): string => `http://${nodeAddress}:8081`;
 
 /** What a container has to see in the end: nobody is measured who did not do his work. */
 function expectedFor({ plugin, isPlanned }: Arm): typeof defaults {
@@ -116,7 +119,7 @@ export class StartSetting implements AsyncDisposable {
   }
 
   #agentIsReady({ network }: Cluster): Promise<boolean> {
-    const ready = async () => (await fetch(`http://${network.nodeAddress}:8081/readyz`)).ok;
+    const ready = async () => (await fetch(`${observabilityOf(network)}/readyz`)).ok;
     const { signal } = this.#progress;
     return waitFor('the agent is registered with the runtime', ready, { signal, timeoutMs: 30_000 });
   }
@@ -134,6 +137,10 @@ export class StartSetting implements AsyncDisposable {
     const place = { dir: this.#dir, instance: cluster.instance, networkNamespace, signal };
     const { file, args } = splitCommand(onNode(place, command));
     return spawn(file, args, { stdio: ['ignore', 'ignore', stderr], env: { ...process.env, ...env } });
+  }
+
+  agentWork({ network }: Cluster, { plugin }: Arm): Promise<AgentWork> {
+    return plugin === 'Agent' ? readAgentWork(observabilityOf(network)) : Promise.resolve(noWork);
   }
 
   /** Starts pods, sees what they have become, and removes them. */
