@@ -72,19 +72,18 @@ export const parseConnectionBudget = (input: unknown): ParsedBudget => {
 type UnknownKeys = z.core.$ZodIssueUnrecognizedKeys;
 
 /** A copy along the path alone: what stands elsewhere may be nested more deeply than the stack. */
-const without = (value: unknown, [key = '', ...rest]: readonly PropertyKey[]): unknown => {
+const without = (value: unknown, [key, ...rest]: readonly PropertyKey[], keys: ReadonlySet<string>): unknown => {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.with(Number(key), without(value[Number(key)], rest));
-  if (rest.length > 0) return { ...value, [key]: without(Reflect.get(value, key), rest) };
-  const copy = { ...value };
-  Reflect.deleteProperty(copy, key);
-  return copy;
+  if (key === undefined) return Object.fromEntries(Object.entries(value).filter(([name]) => !keys.has(name)));
+  const changed = without(Reflect.get(value, key), rest, keys);
+  return Array.isArray(value) ? value.with(Number(key), changed) : { ...value, [key]: changed };
 };
 
 const withoutKeys = (input: unknown, issues: readonly UnknownKeys[]): unknown =>
-  issues
-    .flatMap(({ path, keys }) => keys.map((key) => [...path, key]))
-    .reduce((value, path) => without(value, path), input);
+  issues.reduce<unknown>((value, { path, keys }) => without(value, path, new Set(keys)), input);
+
+/** More are left out all the same: a warning is for people. */
+const mostNamed = 16;
 
 /**
  * The same for what the API server hands out. It has pruned what its own definition does not know, so that a field that is
@@ -96,5 +95,5 @@ export const parseServedBudget = (input: unknown): ParsedBudget => {
   const unknown = parsed.error.issues.filter((issue) => issue.code === 'unrecognized_keys');
   const known = parseConnectionBudget(unknown.length === 0 ? input : withoutKeys(input, unknown));
   const unknownFields = unknown.flatMap(({ path, keys }) => keys.map((key) => fieldFor([...path, key])));
-  return known.budget === undefined ? known : { ...known, unknownFields };
+  return known.budget === undefined ? known : { ...known, unknownFields: unknownFields.slice(0, mostNamed) };
 };

@@ -3,7 +3,9 @@ import { controllerFieldManager, group } from '../api/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { eventFor, type Happening } from '../kube/event.ts';
 import { isKubeError } from '../kube/kube-error.ts';
-import { budgetApiVersion, budgets } from './resources.ts';
+import { applyDeclared } from '../kube/undeclared-fields.ts';
+import type { Logger } from '../observability/logger.ts';
+import { budgetApiVersion, budgets, type CustomObject } from './resources.ts';
 import { budgetKey, type StoredBudget } from './cluster.ts';
 import { type StoredStatus, storedStatusOf } from './stored-status.ts';
 import type { Transition } from './transitions.ts';
@@ -23,6 +25,7 @@ export interface WriterOptions {
   readonly client: KubeClient;
   /** Who reports, e.g. the pod's name. */
   readonly identity: string;
+  readonly logger: Logger;
   readonly signal: AbortSignal;
 }
 
@@ -39,9 +42,10 @@ const isNewer = (a: string, b: string): boolean => (a.length === b.length ? a > 
 export const eventNameFor = (regarding: string, id: string): string =>
   `${regarding.slice(0, 200).replace(/[-.]+$/, '')}.${id}`;
 
+const leftOutMessage = 'left out of the status: the CustomResourceDefinition is of an older version';
 const reportingController = `${group}/controller`;
 
-export const createWriter = ({ client, identity, signal }: WriterOptions): Writer => {
+export const createWriter = ({ client, identity, logger, signal }: WriterOptions): Writer => {
   const written = new Map<string, Written>();
   const storedStatus = (budget: StoredBudget): StoredStatus | undefined => {
     const own = written.get(budgetKey(budget));
@@ -59,7 +63,12 @@ export const createWriter = ({ client, identity, signal }: WriterOptions): Write
       // With the uid: an object of the same name that came after this one is another budget.
       const fields = { metadata: { uid }, status };
       // A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force.
-      const answer = await client.apply(target, fields, { fieldManager: controllerFieldManager, force: true, signal });
+      const options = { fieldManager: controllerFieldManager, force: true, signal };
+      const answer = await applyDeclared(
+        fields,
+        (body) => client.apply<CustomObject>(target, body, options),
+        (leftOut) => logger.warn({ namespace, budget: name, fields: leftOut }, leftOutMessage),
+      );
       written.set(budgetKey(budget), { uid, resourceVersion: answer.metadata?.resourceVersion ?? '', status: stored });
       return 'Written';
     },

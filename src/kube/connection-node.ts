@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { agentFieldManager, apiVersion, nodePlural } from '../api/names.ts';
 import { type ApiEndpoint, type ApiLocation, readApiEndpoint } from './api-endpoint.ts';
 import { startDeadline } from './deadline.ts';
-import { undeclaredFields, withoutFields } from './undeclared-fields.ts';
+import { applyDeclared } from './undeclared-fields.ts';
 import { errorForStatus, isKubeError, KubeError, parseRetryAfterMs, parseStatus } from './kube-error.ts';
 
 export type { ApiLocation } from './api-endpoint.ts';
@@ -68,25 +68,15 @@ interface Sending {
 }
 
 async function writeStatus(name: string, status: object, sending: Sending): Promise<void> {
-  const apply = applyStatus(name, status);
+  const message = applyStatus(name, status);
+  const apply = (): Promise<unknown> =>
+    applyDeclared(message.body, (body) => sending.send({ ...message, body }), sending.onLeftOut);
   try {
-    await sendKnown(apply, sending);
+    await apply();
   } catch (error) {
     if (!isKubeError(error, 'NotFound')) throw error;
     await createIfMissing(sending.send, name);
-    await sendKnown(apply, sending);
-  }
-}
-
-/** The CRD may be upgraded at any time, so each write is tried whole first. */
-async function sendKnown(message: Message, { send, onLeftOut }: Sending): Promise<unknown> {
-  try {
-    return await send(message);
-  } catch (error) {
-    const fields = isKubeError(error) ? undeclaredFields(error.message) : [];
-    if (fields.length === 0 || message.method === 'GET') throw error;
-    onLeftOut(fields);
-    return send({ ...message, body: withoutFields(message.body, fields) });
+    await apply();
   }
 }
 
@@ -100,18 +90,17 @@ async function createIfMissing(send: (message: Message) => Promise<unknown>, nam
   }
 }
 
-type Message =
-  | { readonly method: 'GET'; readonly path: string }
-  | {
-      readonly method: 'POST' | 'PATCH';
-      readonly path: string;
-      readonly contentType: string;
-      readonly body: object;
-    };
+interface WriteMessage {
+  readonly method: 'POST' | 'PATCH';
+  readonly path: string;
+  readonly contentType: string;
+  readonly body: object;
+}
+type Message = { readonly method: 'GET'; readonly path: string } | WriteMessage;
 
 const pathOf = (name: string): string => `${collection}/${encodeURIComponent(name)}`;
 
-function applyStatus(name: string, status: object): Message {
+function applyStatus(name: string, status: object): WriteMessage {
   return {
     method: 'PATCH',
     path: `${pathOf(name)}/status?fieldManager=${agentFieldManager}`,
