@@ -77,8 +77,8 @@ function row(turns: readonly Turn[], bare: readonly Turn[]): string {
   const more = added(turns, bare);
   const figures = [...parts.map(median), median(total), quantile(total, 0.99), perSecond, median(more)];
   const range = `${Math.min(...more).toFixed(0)} to ${Math.max(...more).toFixed(0)}`;
-  const work = [median(turns.map(({ work }) => work.answerMs)), median(turns.map(({ work }) => work.cpuMs))];
-  return `${columns(figures)}  ${range.padEnd(12)}${columns(work)}`;
+  const own = [median(turns.map(({ work }) => work.answerMs)), median(turns.map(({ work }) => work.cpuMs))];
+  return `${columns(figures)}  ${range.padEnd(12)}${columns(own)}`;
 }
 
 function print(turns: readonly Turn[]): void {
