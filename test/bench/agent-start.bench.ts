@@ -3,14 +3,16 @@
  * CNI), one after the other and four at once, as fast as they start. No plugin, the agent with planned pods and with others,
  * and a plugin in Go that answers a limit take turns.
  *
- *     npm run bench -- agent-start [PODS] [ROUNDS]       default 12 5; as root
+ *     npm run bench -- agent-start [PODS] [ROUNDS]       default 10 4; as root
  */
 import { interruptible, report } from '../cluster/command-line.ts';
 import type { Cluster } from '../cluster/lab/cluster.ts';
 import { type AgentWork, workFor } from './agent-start/agent-work.ts';
-import { type Arm, type Batch, type Crowd, StartSetting, stopPlugin } from './agent-start/setting.ts';
+import type { Arm } from './agent-start/arm.ts';
+import { type Batch, type Crowd, StartSetting } from './agent-start/setting.ts';
+import { ended } from './agent/agent-program.ts';
 
-const [pods = 12, rounds = 5] = process.argv.slice(2).map(Number);
+const [pods = 10, rounds = 4] = process.argv.slice(2).map(Number);
 const crowds: readonly Crowd[] = [
   { pods, atOnce: 1 },
   { pods, atOnce: 4 },
@@ -49,7 +51,7 @@ async function turnsOf(setting: StartSetting, cluster: Cluster, arm: Arm): Promi
     for (const crowd of crowds) turns.push(await turnOf(setting, cluster, { arm, crowd }));
     return turns;
   } finally {
-    if (plugin !== undefined) await stopPlugin(plugin);
+    if (plugin !== undefined) await ended(plugin, 'SIGTERM');
   }
 }
 

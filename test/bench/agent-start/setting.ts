@@ -1,6 +1,6 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { connectionNodeCrd } from '../../../src/api/crd.ts';
-import { makeSigner, sectionOf } from '../../agent/plans.ts';
+import { makeSigner } from '../../agent/plans.ts';
 import { type Cluster, clusterUp, kubectl } from '../../cluster/lab/cluster.ts';
 import { clusterDown } from '../../cluster/lab/cluster-down.ts';
 import { onNode, splitCommand } from '../../cluster/lab/containerd.ts';
@@ -18,14 +18,9 @@ import { stopDaemon } from '../../cluster/lab/process.ts';
 import { waitFor } from '../../cluster/lab/wait.ts';
 import { agentStart, ended, writeAgent } from '../agent/agent-program.ts';
 import { type AgentWork, noWork, readAgentWork } from './agent-work.ts';
+import { type Arm, checkContainers, section } from './arm.ts';
 
 /** A real node whose kubelet is played by a program in Go, and what it meets there. */
-
-export interface Arm {
-  readonly name: string;
-  readonly plugin: 'None' | 'Agent' | 'Go';
-  readonly isPlanned: boolean;
-}
 
 export interface Crowd {
   readonly pods: number;
@@ -38,27 +33,7 @@ const batch = z.object({
 });
 export type Batch = z.output<typeof batch>;
 
-const defaults = { nofile: '1024', somaxconn: '4096' };
-const section = sectionOf();
-const plannedNofile = String(section.containers[0]?.soft);
-
 const observabilityOf = ({ nodeAddress }: Cluster['network']): string => `http://${nodeAddress}:8081`;
-
-/** What a container has to see in the end: nobody is measured who did not do his work. */
-function expectedFor({ plugin, isPlanned }: Arm): typeof defaults {
-  if (!isPlanned || plugin === 'None') return defaults;
-  const somaxconn = plugin === 'Agent' ? String(section.sysctls['net.core.somaxconn']) : defaults.somaxconn;
-  return { nofile: plannedNofile, somaxconn };
-}
-
-function seenBy(pid: number): typeof defaults {
-  const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
-  const enter = [`--net=/proc/${pid}/ns/net`, 'cat', '/proc/sys/net/core/somaxconn'];
-  return {
-    nofile: /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? '',
-    somaxconn: execFileSync('nsenter', enter, { encoding: 'utf8' }).trim(),
-  };
-}
 
 function buildProgram(source: string, output: string): void {
   const env = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' };
@@ -101,10 +76,15 @@ export class StartSetting implements AsyncDisposable {
 
   /** Resolves when the runtime knows it. */
   async startPlugin(cluster: Cluster, plugin: 'Agent' | 'Go'): Promise<ChildProcess> {
-    const process = plugin === 'Agent' ? this.#startAgent(cluster) : this.#startGoPlugin(cluster);
-    if (plugin === 'Agent') await this.#agentIsReady(cluster);
-    await pause(1000);
-    return process;
+    const started = plugin === 'Agent' ? this.#startAgent(cluster) : this.#startGoPlugin(cluster);
+    try {
+      if (plugin === 'Agent') await this.#agentIsReady(cluster);
+      await pause(1000, undefined, { signal: this.#progress.signal });
+      return started;
+    } catch (error) {
+      await ended(started, 'SIGTERM');
+      throw error;
+    }
   }
 
   #startAgent(cluster: Cluster): ChildProcess {
@@ -144,29 +124,33 @@ export class StartSetting implements AsyncDisposable {
   }
 
   /** Starts pods, sees what they have become, and removes them. */
-  async startPods(cluster: Cluster, arm: Arm, { pods, atOnce }: Crowd): Promise<Batch> {
+  async startPods(cluster: Cluster, arm: Arm, crowd: Crowd): Promise<Batch> {
+    const kubelet = spawn(this.#kubelet, this.#flagsFor(cluster, arm, crowd), { stdio: ['pipe', 'pipe', 'inherit'] });
+    const exit = once(kubelet, 'exit');
+    try {
+      const { value } = await createInterface({ input: kubelet.stdout })[Symbol.asyncIterator]().next();
+      if (typeof value !== 'string') throw new Error(`${arm.name}: pods could not be started`);
+      const started = batch.parse(JSON.parse(value));
+      const pids = started.pods.map(({ pid }) => pid);
+      await checkContainers(arm, pids, this.#progress.signal);
+      return started;
+    } finally {
+      kubelet.stdin.end();
+      await exit;
+    }
+  }
+
+  #flagsFor(cluster: Cluster, { isPlanned }: Arm, { pods, atOnce }: Crowd): readonly string[] {
     const flags = {
       socket: cluster.containerdAddress,
       image: probeReference,
-      annotation: arm.isPlanned ? this.#signer.annotationOf(section) : '',
+      annotation: isPlanned ? this.#signer.annotationOf(section) : '',
       cgroup: `/${cluster.instance}/started`,
       logs: join(this.#folder, 'logs'),
       pods,
       'at-once': atOnce,
     };
-    const args = Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`);
-    const kubelet = spawn(this.#kubelet, args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    const exit = once(kubelet, 'exit');
-    const { value } = await createInterface({ input: kubelet.stdout })[Symbol.asyncIterator]().next();
-    if (typeof value !== 'string') throw new Error(`${arm.name}: pods could not be started`);
-    const started = batch.parse(JSON.parse(value));
-    const seen = started.pods.map(({ pid }) => JSON.stringify(seenBy(pid)));
-    kubelet.stdin.end();
-    await exit;
-    const expected = JSON.stringify(expectedFor(arm));
-    const wrong = seen.find((one) => one !== expected);
-    if (wrong !== undefined) throw new Error(`${arm.name}: a container has ${wrong}, not ${expected}`);
-    return started;
+    return Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -175,5 +159,3 @@ export class StartSetting implements AsyncDisposable {
     rmSync(this.#folder, { recursive: true });
   }
 }
-
-export const stopPlugin = (plugin: ChildProcess): Promise<void> => ended(plugin, 'SIGTERM');
