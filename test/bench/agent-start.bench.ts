@@ -3,7 +3,7 @@
  * CNI), one after the other and four at once, as fast as they start. No plugin, the agent with planned pods and with others,
  * and a plugin in Go that answers a limit take turns.
  *
- *     npm run bench -- agent-start [PODS] [ROUNDS]       default 10 4; as root
+ *     npm run bench -- agent-start [PODS] [ROUNDS]       default 16 4, some 3 minutes; as root
  */
 import { interruptible, report } from '../cluster/command-line.ts';
 import type { Cluster } from '../cluster/lab/cluster.ts';
@@ -12,7 +12,7 @@ import type { Arm } from './agent-start/arm.ts';
 import { type Batch, type Crowd, StartSetting } from './agent-start/setting.ts';
 import { ended } from './agent/agent-program.ts';
 
-const [pods = 10, rounds = 4] = process.argv.slice(2).map(Number);
+const [pods = 16, rounds = 4] = process.argv.slice(2).map(Number);
 const crowds: readonly Crowd[] = [
   { pods, atOnce: 1 },
   { pods, atOnce: 4 },
