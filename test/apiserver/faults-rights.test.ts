@@ -11,6 +11,7 @@ import {
   call,
   createBudget,
   createNamespace,
+  createRunningPod,
   eventsIn,
   runController,
   statusOf,
@@ -40,6 +41,12 @@ const hasMetric = async ({ get }: OperatorProcess, pattern: RegExp): Promise<boo
 const hasLogged = ({ log }: OperatorProcess, message: string): boolean => log.some((line) => line.message === message);
 const hasStatus = async (namespace: string) => (await statusOf(setting, namespace))?.observedGeneration === 1;
 
+/** Something to tell: a pod that runs without a plan. */
+async function createOutdated(namespace: string): Promise<void> {
+  await createNamespace(setting, namespace);
+  await createRunningPod(setting, { metadata: { namespace, name: 'slipped', labels: { app: 'gateway' } } });
+}
+
 test('what may not be listed or kept secret is said while it waits, and it is ready when it may', async () => {
   const giveBack = await withdraw(setting.client, 'pods', 'secrets');
   const operator = startOperator(kubeconfig, 'starting');
@@ -61,7 +68,7 @@ test('without the rights to statuses, Events, the Lease, and at last without a t
   const operator = await startReadyOperator(kubeconfig, 'working');
   await until(() => isLeading(operator), true, 30_000);
   const namespace = `rights-${Date.now()}`;
-  await createNamespace(setting, namespace);
+  await createOutdated(namespace);
 
   const giveStatusBack = await withdraw(setting.client, 'connectionbudgets/status', 'events');
   await createBudget(setting, namespace);
@@ -86,7 +93,7 @@ test('without the rights to statuses, Events, the Lease, and at last without a t
   await issueToken(setting.server, setting.client);
   await until(() => isLeading(operator), true, 40_000);
   const later = `token-${Date.now()}`;
-  await createNamespace(setting, later);
+  await createOutdated(later);
   await createBudget(setting, later);
   await until(() => hasStatus(later), true);
   await until(async () => (await eventsIn(setting, later)).length > 0, true);

@@ -197,9 +197,7 @@ test('while the webhook is fed with nonsense, it answers each, and every pod get
   const results = await load.end();
 
   expect(answers).toEqual([]);
-  // What is being read holds up the others for as long as it takes; only a loaded machine takes the 2 s that they have.
-  expect(results.filter((result) => result !== 'planned' && result !== 'unplanned')).toEqual([]);
-  expect(results.filter((result) => result === 'unplanned').length).toBeLessThan(results.length / 10);
+  expect(results.filter((result) => result !== 'planned')).toEqual([]);
   expect((await get('/healthz')).status).toBe(200);
   const metrics = (await get('/metrics')).body;
   for (const result of ['Malformed', 'TooLarge']) expect(metrics).toMatch(new RegExp(`result="${result}"} [1-9]`));

@@ -22,7 +22,10 @@ export const inflictFaults = async (soak: Soak, inflicting: Inflicting): Promise
     row(soak, {
       name: 'parts',
       faults: [...daemonFaults, ...containerFaults, ...objectFaults],
-      recovered: () => operatorIsBack(soak),
+      recovered: async () => {
+        await clusterIsBack(soak);
+        await operatorIsBack(soak);
+      },
       ...inflicting,
     }),
     row(soak, { name: 'streams', faults: streamFaults, recovered: () => Promise.resolve(), ...inflicting }),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
 import { budgets, type CustomObject } from '../../../src/controller/resources.ts';
 import { keyOf, pods } from '../../../src/kube/resources.ts';
 import { waitFor } from '../../cluster/lab/wait.ts';
@@ -14,9 +15,9 @@ const restartTimeoutMs = 90_000;
 const restsOnMemory = /\/targets$/;
 
 export const statusDifferences = async (soak: Soak, samples: Samples): Promise<readonly string[]> => {
-  const first = (await changedByRestart(soak, samples)).filter((key) => !restsOnMemory.test(key));
-  const second = await changedByRestart(soak, samples);
-  return [...new Set([...first, ...second])];
+  const first = [...(await changedByRestart(soak, samples))].filter(([key]) => !restsOnMemory.test(key));
+  const second = [...(await changedByRestart(soak, samples))];
+  return [...first, ...second].map(([key, fields]) => `${key}: ${fields}`);
 };
 
 type Statuses = ReadonlyMap<string, CustomObject>;
@@ -26,8 +27,8 @@ const readStatuses = async ({ client, signal }: Soak): Promise<Statuses> => {
   return new Map(items.map((object) => [keyOf(object.metadata ?? {}), object]));
 };
 
-/** A write that leaves everything as it was has no new resourceVersion. */
-const changedByRestart = async (soak: Soak, samples: Samples): Promise<readonly string[]> => {
+/** By key of each budget whose status is another one, which fields of it are. */
+const changedByRestart = async (soak: Soak, samples: Samples): Promise<ReadonlyMap<string, string>> => {
   const before = await readStatuses(soak);
   const replaced = await replaceReplicas(soak);
   await waitFor('a new leader has looked at every budget', () => hasLooked(samples, replaced, before.size), {
@@ -37,12 +38,24 @@ const changedByRestart = async (soak: Soak, samples: Samples): Promise<readonly 
   });
   await operatorIsBack(soak);
   const after = await readStatuses(soak);
-  return [...after].filter(([key, object]) => differs(before.get(key), object)).map(([key]) => key);
+  const changed = [...after].map(([key, object]) => [key, changedFields(before.get(key), object)] as const);
+  return new Map(changed.filter(([, fields]) => fields !== ''));
 };
 
-const differs = (before: CustomObject | undefined, after: CustomObject): boolean =>
-  before?.metadata?.resourceVersion !== after.metadata?.resourceVersion &&
-  !isDeepStrictEqual(before?.status, after.status);
+/** Peaks of use are written with a delay of up to half a minute, which a new leader need not keep. */
+const written = z.looseObject({ usage: z.unknown().optional() }).catch({});
+
+const changedFields = (before: CustomObject | undefined, after: CustomObject): string => {
+  const [{ usage: _usageBefore, ...was }, { usage: _usageAfter, ...is }] = [
+    written.parse(before?.status),
+    written.parse(after.status),
+  ];
+  const fields = [...new Set([...Object.keys(was), ...Object.keys(is)])];
+  return fields
+    .filter((field) => !isDeepStrictEqual(was[field], is[field]))
+    .map((field) => `${field} ${JSON.stringify(was[field])} → ${JSON.stringify(is[field])}`)
+    .join('; ');
+};
 
 /** Both at once, so that none tells the other what it has seen; gives the names of those that are to go. */
 const replaceReplicas = async ({ client, signal }: Soak): Promise<ReadonlySet<string>> => {
