@@ -1,56 +1,18 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import { writeRootfs } from '../../../deploy/image.ts';
-import { imageContents, programs } from '../../../deploy/image-contents.ts';
 import { makeSigner, sectionOf } from '../../agent/plans.ts';
+import { splitCommand } from '../../cluster/lab/containerd.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../../linux/network-namespace.ts';
+import { agentStart, ended, writeAgent } from './agent-program.ts';
 
-/** The agent as the image has it, started as the DaemonSet starts it, and the container runtime played by NRI's own Go. */
+/** The agent, and the container runtime played by NRI's own Go. */
 
-const { signal } = new AbortController();
 const source = join(import.meta.dirname, '..', 'nri-latency');
-const installation = join(import.meta.dirname, '..', '..', '..', 'deploy', 'install.yaml');
-
-const daemonSet = z.object({
-  kind: z.literal('DaemonSet'),
-  spec: z.object({
-    template: z.object({
-      spec: z.object({
-        containers: z.tuple([
-          z.object({
-            args: z.array(z.string()),
-            env: z.array(z.object({ name: z.string(), value: z.string().optional() })),
-          }),
-        ]),
-      }),
-    }),
-  }),
-});
-
-interface Started {
-  /** Of Node, before the program. */
-  readonly nodeFlags: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** As deploy/install.yaml starts the agent. */
-function howItIsStarted(): Started {
-  const objects = parseAllDocuments(readFileSync(installation, 'utf8')).map((document): unknown => document.toJS());
-  const found = objects.map((object) => daemonSet.safeParse(object)).find(({ success }) => success);
-  const [container] = found?.data?.spec.template.spec.containers ?? [];
-  const { args = [], env = [] } = container ?? {};
-  return {
-    nodeFlags: args.slice(0, args.indexOf('/app/agent.js')),
-    env: Object.fromEntries(env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]))),
-  };
-}
 
 const times = z.object({ p50Us: z.number(), p99Us: z.number(), maxUs: z.number() });
 export type Times = z.output<typeof times>;
@@ -76,15 +38,12 @@ export class AgentSetting implements Disposable {
   async prepare(): Promise<void> {
     execFileSync('go', ['build', '-o', this.#program, '.'], { cwd: source });
     mkdirSync(join(this.#folder, 'keys'));
-    mkdirSync(this.#rootfs);
     writeFileSync(join(this.#folder, 'keys', 'key-1'), this.#signer.published);
-    const wanted = programs.filter(({ name }) => name === 'agent');
-    await writeRootfs(await imageContents(wanted, signal), this.#rootfs, signal);
+    await writeAgent(this.#rootfs);
   }
 
   /** No API server: the agent goes on without. */
   startAgent(): ChildProcess {
-    const { nodeFlags, env } = howItIsStarted();
     const flags = [
       '--node-name=bench',
       `--nri-socket=${this.#socket}`,
@@ -94,9 +53,10 @@ export class AgentSetting implements Disposable {
       '--port=0',
       '--log-level=error',
     ];
-    const command = [...nodeFlags, join(this.#rootfs, 'app', 'agent.js'), ...flags];
+    const { command, env } = agentStart(this.#rootfs, flags);
+    const { file, args } = splitCommand(command);
     const inCluster = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: '1' };
-    return spawn(join(this.#rootfs, 'node'), command, { stdio: 'ignore', env: { ...env, ...inCluster } });
+    return spawn(file, args, { stdio: 'ignore', env: { ...env, ...inCluster } });
   }
 
   startGoPlugin(): ChildProcess {
@@ -148,15 +108,8 @@ export class Runtime {
   }
 
   end(): Promise<unknown> {
-    return ended(this.#process);
+    return ended(this.#process, 'SIGKILL');
   }
-}
-
-async function ended(process: ChildProcess): Promise<void> {
-  if (process.exitCode !== null || process.signalCode !== null) return;
-  const exit = once(process, 'exit');
-  process.kill('SIGKILL');
-  await exit;
 }
 
 /** One turn: the plugin meets the load, and `look` is called after each phase but the last. */
@@ -183,6 +136,6 @@ export async function measure(
     return result.times;
   } finally {
     await runtime.end();
-    await ended(plugin);
+    await ended(plugin, 'SIGKILL');
   }
 }
