@@ -8,8 +8,11 @@ import { reportOf, settledReport } from './show.ts';
 
 const { signal } = progress;
 
-export const eventually = <T>(what: string, check: () => Promise<T | undefined | false>): Promise<T> =>
-  waitFor(what, check, { signal, timeoutMs: 60_000, intervalMs: 250 });
+export const eventually = <T>(
+  what: string,
+  check: () => Promise<T | undefined | false>,
+  timeoutMs = 60_000,
+): Promise<T> => waitFor(what, check, { signal, timeoutMs, intervalMs: 250 });
 
 /** The program's last report, once it holds all that it wants or has stopped growing. */
 export const held = (cluster: Cluster, namespace: string, app: string) =>

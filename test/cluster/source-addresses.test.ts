@@ -173,7 +173,8 @@ test('the addresses of pods that end while no agent is there are given back when
 
   await placeAgents(null);
 
-  await eventually('three are given back', () => Promise.resolve(ours().length === 3));
+  // The agent looks once a minute for leases that are lost and older than 30 s.
+  await eventually('three are given back', () => Promise.resolve(ours().length === 3), 120_000);
   expect(ours().map((line) => line.split(' ')[0])).toEqual(survivors.slice(1).toSorted());
   await eventually('the survivor is known', async () => (await reported('gateway'))?.sourceAddresses.length === 4);
   await deletePod('gateway');
