@@ -6,7 +6,7 @@ import { askNeighbours, type Neighbour, takeNeighbours } from './neighbours.ts';
 import { readTcpSockets } from './sock-diag.ts';
 import { openSockDiag } from './sock-diag-socket.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
-import { libbpf } from './spread/libbpf.ts';
+import { libbpf } from './bpf/libbpf.ts';
 import { readSysctl, writeSysctl } from './sysctls.ts';
 import type { TcpSockets } from './tcp-sockets.ts';
 

@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ownCgroup2 } from '../../src/linux/cgroups.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
-import { libbpf } from '../../src/linux/spread/libbpf.ts';
+import { libbpf } from '../../src/linux/bpf/libbpf.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { PodMaps } from '../../src/linux/spread/pod-maps.ts';
 import type { PortRange } from '../../src/planner/demand.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readNetnsCookie } from '../../src/linux/libc.ts';
-import { libbpf } from '../../src/linux/spread/libbpf.ts';
+import { libbpf } from '../../src/linux/bpf/libbpf.ts';
 import { openSpreader, whyNoTuples } from '../../src/linux/spread/spreader.ts';
 import {
   cgroupRoot,

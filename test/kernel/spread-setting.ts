@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { mountBpf } from '../../src/linux/mount.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
-import { hooks, libbpf } from '../../src/linux/spread/libbpf.ts';
+import { hooks, libbpf } from '../../src/linux/bpf/libbpf.ts';
 import type { SpreadPod } from '../../src/linux/spread/pod-entry.ts';
 import { openSpreader, type Spreader, type SpreaderOptions } from '../../src/linux/spread/spreader.ts';
 import { cacheDirectory } from '../cluster/lab/environment.ts';

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 
-import { type BpfObject, mapOf } from '../spread/bpf-object.ts';
-import { libbpf, type Libbpf } from '../spread/libbpf.ts';
+import { type BpfObject, mapOf } from '../bpf/bpf-object.ts';
+import { libbpf, type Libbpf } from '../bpf/libbpf.ts';
 import { countsOf, type FlowCount, type FlowMatch, mappedAddress, portSlots, slotCount, slotOf } from './flow-match.ts';
 
 // flows.bpf.c

@@ -2,8 +2,8 @@ import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync, statSy
 import { join } from 'node:path';
 
 import { LinuxError, linuxErrorFrom } from '../linux-error.ts';
-import type { BpfObject } from './bpf-object.ts';
-import { type Hook, hooks, type Libbpf } from './libbpf.ts';
+import type { BpfObject } from '../bpf/bpf-object.ts';
+import { type Hook, hooks, type Libbpf } from '../bpf/libbpf.ts';
 
 // linux/magic.h
 const CGROUP2_SUPER_MAGIC = 0x6367_7270;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 
-import { mapOf } from './bpf-object.ts';
-import type { Libbpf } from './libbpf.ts';
+import { mapOf } from '../bpf/bpf-object.ts';
+import type { Libbpf } from '../bpf/libbpf.ts';
 import { emptyStatistics, podEntry, portSet, type SpreadPod, type Statistics, statisticsFrom } from './pod-entry.ts';
 
 export type { Statistics } from './pod-entry.ts';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { readNetnsCookie } from '../libc.ts';
 import { LinuxError, linuxErrorFrom } from '../linux-error.ts';
 import { type Attached, type AttachedForm, Attachments, programNames } from './attachments.ts';
-import type { BpfObject } from './bpf-object.ts';
-import { libbpf, type Libbpf } from './libbpf.ts';
+import type { BpfObject } from '../bpf/bpf-object.ts';
+import { libbpf, type Libbpf } from '../bpf/libbpf.ts';
 import { layoutVersion, type SpreadPod } from './pod-entry.ts';
 import { PodMaps, type Statistics } from './pod-maps.ts';
 
