@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { patienceMs } from '../../../src/controller/patience.ts';
+import { projectPod } from '../../../src/controller/projections.ts';
 import { budgets, type CustomObject } from '../../../src/controller/resources.ts';
+import { sleep } from '../../../src/kube/deadline.ts';
 import { keyOf, pods } from '../../../src/kube/resources.ts';
 import { waitFor } from '../../cluster/lab/wait.ts';
 import { operatorIsBack } from '../faults/recovery.ts';
 import { type Samples, sumOf } from '../samples.ts';
-import { type Soak, systemNamespace } from '../soak-setting.ts';
+import { isOfSoak, type Soak, systemNamespace } from '../soak-setting.ts';
 
 /** Whether operators that have seen nothing before would write what is there: then the new leader writes nothing. */
 
@@ -15,9 +18,20 @@ const restartTimeoutMs = 90_000;
 const restsOnMemory = /\/targets$/;
 
 export const statusDifferences = async (soak: Soak, samples: Samples): Promise<readonly string[]> => {
+  await podsAreGrownUp(soak);
   const first = [...(await changedByRestart(soak, samples))].filter(([key]) => !restsOnMemory.test(key));
   const second = [...(await changedByRestart(soak, samples))];
   return [...first, ...second].map(([key, fields]) => `${key}: ${fields}`);
+};
+
+/** What a status says of a pod changes by itself when the pod is 30 s old, and the leader has to write that. */
+const grownUpMs = patienceMs + 5000;
+
+const podsAreGrownUp = async ({ client, signal }: Soak): Promise<void> => {
+  const { items } = await client.list(pods, {}, { signal });
+  const ofLoad = items.filter(({ metadata }) => isOfSoak(metadata?.namespace ?? ''));
+  const youngestMs = Math.max(0, ...ofLoad.map((pod) => Date.parse(projectPod(pod)?.startedAt ?? '') || 0));
+  await sleep(Math.max(0, youngestMs + grownUpMs - Date.now()), signal);
 };
 
 type Statuses = ReadonlyMap<string, CustomObject>;
