@@ -2,7 +2,9 @@ import { dirname } from 'node:path';
 
 import { createConnectionNodeWriter } from '../kube/connection-node.ts';
 import { mountProc } from '../linux/mount.ts';
+import type { LinuxError } from '../linux/linux-error.ts';
 import { createNamespaceWorker } from '../linux/namespace-worker.ts';
+import { withQuickVisits } from '../linux/quick-visits.ts';
 import { createMetrics, type Metrics } from '../observability/metrics.ts';
 import { serveObservability } from '../observability/serve-observability.ts';
 import { agentMetrics, type AgentSight, observeAgent } from './agent-metrics.ts';
@@ -39,7 +41,10 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     onDiscarded: metrics.countDiscardedThread,
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
-  const worker = createNamespaceWorker(workerOptions);
+  const worker = withQuickVisits(createNamespaceWorker(workerOptions), {
+    procRoot,
+    onStranded: (error) => leaveAtOnce(options, error),
+  });
   const writer = createConnectionNodeWriter(options.api, (fields) =>
     options.logger.warn(
       { fields },
@@ -58,6 +63,12 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     await agent.host.spread.close();
   }
   await server.closed;
+}
+
+/** What ran on would do so in the network of a pod. */
+function leaveAtOnce({ logger }: AgentOptions, error: LinuxError): never {
+  logger.fatal({ error }, 'the agent cannot come back from a network namespace, and ends');
+  process.exit(1);
 }
 
 /** Nothing of it while another agent has the node. */

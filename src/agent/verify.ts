@@ -1,3 +1,5 @@
+import { setImmediate as turn } from 'node:timers/promises';
+
 import type { Rlimit } from '../linux/libc.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import {
@@ -43,6 +45,8 @@ export class Verifier {
     await verifyAddresses(this.#pods, this.#host, signal).catch((error: unknown) => this.#onError(error));
     const table = await readProcessTable({ procRoot, signal });
     for (const { sandboxId } of pods) {
+      // Events have their turn between two pods: hundreds would keep them for tens of milliseconds.
+      await turn();
       await this.applySysctls(sandboxId, { isLate: true, signal });
       await this.#repairSpread(sandboxId, signal);
       for (const { id } of this.#pods.get(sandboxId)?.containers.values() ?? []) {

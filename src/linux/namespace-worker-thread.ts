@@ -1,15 +1,10 @@
-import { closeSync, constants, openSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { enterNetworkNamespace, loadLibc } from './libc.ts';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
-import { type NamespaceOperation, type OperationResult, performOperation } from './namespace-operations.ts';
+import type { NamespaceOperation, OperationResult } from './namespace-operations.ts';
+import { NamespaceVisitor, StrandedError } from './namespace-visit.ts';
 
-/**
- * The body of the namespace worker: this thread alone visits other network namespaces. Between entering one and coming
- * home nothing is awaited and every call is synchronous, so no other code runs inside, and no thread of libuv's pool is
- * made there (it would stay for ever).
- */
+/** The body of the namespace worker: a thread for visits that may take long. */
 export interface NamespaceWorkerData {
   readonly procRoot: string;
 }
@@ -27,48 +22,15 @@ export type NamespaceReply =
   | { readonly id: number; readonly outcome: 'Stranded'; readonly failure: LinuxFailure };
 
 const { procRoot }: NamespaceWorkerData = workerData;
-const home = openSync('/proc/self/ns/net', constants.O_RDONLY);
-loadLibc();
-
-let isHome = true;
+const visitor = new NamespaceVisitor(procRoot);
 
 parentPort?.on('message', (request: NamespaceRequest) => parentPort?.postMessage(replyTo(request), []));
 
 function replyTo({ id, netnsPath, operations }: NamespaceRequest): NamespaceReply {
   try {
-    return { id, outcome: 'Done', results: visit(netnsPath, operations) };
+    return { id, outcome: 'Done', results: visitor.visit(netnsPath, operations) };
   } catch (error) {
     const failure = failureOf(linuxErrorFrom(error, { syscall: 'setns', attempt: `visit ${netnsPath}` }));
-    return { id, outcome: isHome ? 'Refused' : 'Stranded', failure };
-  }
-}
-
-function visit(netnsPath: string, operations: readonly NamespaceOperation[]): readonly OperationResult<unknown>[] {
-  enter(netnsPath);
-  isHome = false;
-  try {
-    return operations.map((operation) => performOperation(operation, procRoot));
-  } finally {
-    enterNetworkNamespace(home, { syscall: 'setns', attempt: `come back from ${netnsPath}` });
-    isHome = true;
-  }
-}
-
-/** Where it is refused, the thread is still at home. */
-function enter(netnsPath: string): void {
-  const target = openNamespace(netnsPath);
-  try {
-    enterNetworkNamespace(target, { syscall: 'setns', attempt: `enter ${netnsPath}` });
-  } finally {
-    closeSync(target);
-  }
-}
-
-function openNamespace(path: string): number {
-  try {
-    // O_NONBLOCK: a FIFO at that path would hold the thread for ever.
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  } catch (error) {
-    throw linuxErrorFrom(error, { syscall: 'open', attempt: `open ${path}`, kinds: { ENOENT: 'Gone' } });
+    return { id, outcome: error instanceof StrandedError ? 'Stranded' : 'Refused', failure };
   }
 }

@@ -85,8 +85,7 @@ class TurnTakingWorker implements NamespaceWorker {
     operations: readonly NamespaceOperation[],
     signal?: AbortSignal,
   ): Promise<readonly unknown[]> {
-    if (this.#isClosed || signal?.aborted === true) throw failed('Aborted', 'the request was aborted');
-    if (!/^\/[^\0]*$/.test(netnsPath)) throw failed('InvalidInput', 'the path of a namespace must be absolute');
+    requireOpen(netnsPath, { isClosed: this.#isClosed, signal });
     const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
     this.#lastId += 1;
     const pending = { request: { id: this.#lastId, netnsPath, operations }, resolve, reject };
@@ -174,6 +173,17 @@ class TurnTakingWorker implements NamespaceWorker {
     // Not awaited: a thread that is stuck in the kernel ends when the kernel lets it go.
     void worker?.terminate();
   }
+}
+
+interface Asked {
+  readonly isClosed: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Throws LinuxError Aborted or InvalidInput. */
+export function requireOpen(netnsPath: string, { isClosed, signal }: Asked): void {
+  if (isClosed || signal?.aborted === true) throw failed('Aborted', 'the request was aborted');
+  if (!/^\/[^\0]*$/.test(netnsPath)) throw failed('InvalidInput', 'the path of a namespace must be absolute');
 }
 
 function failed(kind: LinuxErrorKind, message: string, cause?: unknown): LinuxError {

@@ -27,6 +27,7 @@ import { Verifier } from '../../src/agent/verify.ts';
 import { type FlowCounter, openFlowCounter } from '../../src/linux/flows/flow-counter.ts';
 import { type NodeFacts, readNodeFacts } from '../../src/linux/node-facts.ts';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
+import { withQuickVisits } from '../../src/linux/quick-visits.ts';
 import type { PluginHandlers } from '../../src/nri/handlers.ts';
 import type { NetworkNamespace } from '../linux/network-namespace.ts';
 import { sandboxId } from './pod-program.ts';
@@ -56,6 +57,10 @@ interface NodeParts {
   readonly flowsObjectPath?: string;
 }
 
+const onStranded = (error: Error): never => {
+  throw error;
+};
+
 const noSpread: SpreadSetting = {
   mode: 'off',
   objectPath: '/nowhere/spread.bpf.o',
@@ -79,9 +84,7 @@ export async function setNode(
   const onError = (error: unknown): void => void errors.push(error);
   const publishKey = (keyId: string, { published }: Signer): void => writeFileSync(join(directory, keyId), published);
   publishKey('key-1', signer);
-  const worker = createNamespaceWorker({ signal });
-  // As the agent, which has read the node's facts before it is asked for anything: the first visit starts a thread.
-  await worker.run('/proc/self/ns/net', []);
+  const worker = withQuickVisits(createNamespaceWorker({ signal }), { onStranded });
   const facts = { ...(await readNodeFacts({ runtimePid: process.pid, signal })), ...known };
   const caps = { maximumNofile, sysctls: new Set<string>(agentSysctls) };
   const host: Host = {
