@@ -72,7 +72,7 @@ test('of two agents of one node the second waits, and takes over when the first 
     ),
   );
   expect(await startPod(runtime, { netns, pid: main.pid })).toEqual(nothingFailed);
-  expect((await status()).agent).toMatchObject({ connected: true });
+  await eventually(async () => expect((await status()).agent).toMatchObject({ connected: true }));
 
   await end(first);
 
