@@ -72,12 +72,13 @@ test('of two agents of one node the second waits, and takes over when the first 
     ),
   );
   expect(await startPod(runtime, { netns, pid: main.pid })).toEqual(nothingFailed);
-  await eventually(async () => expect((await status()).agent).toMatchObject({ connected: true }));
+  const pods = [{ reason: 'AppliedLate' }];
+  await eventually(async () => expect(await status()).toMatchObject({ agent: { connected: true }, pods }));
 
   await end(first);
 
   await isReady(second);
-  await eventually(async () => expect((await status()).pods).toMatchObject([{ reason: 'AppliedLate' }]));
+  await eventually(async () => expect(await status()).toMatchObject({ agent: { connected: true }, pods }));
   expect((await status()).agent).not.toHaveProperty('message');
 }, 60_000);
 
