@@ -134,7 +134,7 @@ function flowObserverFor({ options, metrics, pods, worker, cpuMeter, onError }: 
     else logger.info({ source, reason }, 'flows are counted');
   };
   const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
-  return new FlowObserver({ pods, worker, cpuMeter, openCounter, onRound, onError });
+  return new FlowObserver({ pods, cpuMeter, openCounter, onRound, onError });
 }
 
 function readStatus(agent: Pick<Agent, 'options' | 'node' | 'pods' | 'keys' | 'lateBefore'>): ConnectionNodeStatus {

@@ -1,6 +1,5 @@
 import type { FlowCounter, FlowSource } from '../linux/flows/flow-counter.ts';
 import { LinuxError } from '../linux/linux-error.ts';
-import type { NamespaceWorker } from '../linux/namespace-worker.ts';
 import type { SocketTotals } from '../linux/sockets.ts';
 import type { CpuMeter } from './cpu-meter.ts';
 import { flowsEveryMs, hasChanged } from './looking-pace.ts';
@@ -23,7 +22,6 @@ export interface FlowRound {
 
 export interface FlowObserverOptions {
   readonly pods: PlannedPods;
-  readonly worker: NamespaceWorker;
   readonly cpuMeter: CpuMeter;
   /** At the first pod that has flows: loading takes some 30 ms. */
   readonly openCounter: () => FlowCounter;
@@ -55,7 +53,7 @@ export class FlowObserver {
   /** A round, where it is time for one and something has changed. */
   async look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextMs) return;
-    const due = await this.#due(signal);
+    const due = this.#due();
     if (due.length === 0) return;
     const round = await this.#round(due, signal);
     if (signal.aborted) return;
@@ -69,18 +67,17 @@ export class FlowObserver {
     this.#counter = undefined;
   }
 
-  /** Pods that have flows, whose sockets have changed. */
-  async #due(signal: AbortSignal): Promise<readonly PlannedPod[]> {
-    const pods = this.#options.pods.all().filter(hasFlows);
+  /** Pods that have flows, whose sockets have changed by the last look at totals. */
+  #due(): readonly PlannedPod[] {
     const seen = new Map<string, SocketTotals>();
     const due: PlannedPod[] = [];
-    for (const pod of pods) {
-      const totals = await this.#totalsOf(pod, signal);
+    for (const pod of this.#options.pods.all().filter(hasFlows)) {
+      const { sandboxId, totals } = pod;
       if (totals === undefined) continue;
-      const before = this.#seen.get(pod.sandboxId);
+      const before = this.#seen.get(sandboxId);
       const isDue = hasChanged(totals, before);
       if (isDue) due.push(pod);
-      seen.set(pod.sandboxId, isDue ? totals : (before ?? totals));
+      seen.set(sandboxId, isDue ? totals : (before ?? totals));
     }
     this.#seen = seen;
     return due;
@@ -117,16 +114,6 @@ export class FlowObserver {
       this.#options.pods.update(sandboxId, (now) => ({ ...now, flows: toldFlows(usage, now.flows, planned) }));
     } catch (error) {
       if (!(error instanceof LinuxError) || error.kind !== 'Gone') throw error;
-    }
-  }
-
-  async #totalsOf({ netnsPath = '' }: PlannedPod, signal: AbortSignal): Promise<SocketTotals | undefined> {
-    try {
-      const [totals] = await this.#options.worker.run(netnsPath, [{ operation: 'ReadSocketTotals' }], signal);
-      return totals.ok ? totals.value : undefined;
-    } catch (error) {
-      if (error instanceof LinuxError) return undefined;
-      throw error;
     }
   }
 }

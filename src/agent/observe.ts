@@ -2,8 +2,9 @@ import type { PlanSection } from '../api/pod-annotation.ts';
 import { LinuxError } from '../linux/linux-error.ts';
 import { containerProcesses, type ProcessTable, readDescriptorCount } from '../linux/proc.ts';
 import { readNofile } from '../linux/rlimits.ts';
+import type { SocketTotals } from '../linux/sockets.ts';
 import type { Host } from './host.ts';
-import type { PlannedContainer, PlannedPod, Usage } from './planned-pods.ts';
+import type { PlannedContainer, PlannedPod } from './planned-pods.ts';
 
 /** Coarse on purpose: each step is a write to the API server, on every node. */
 const stepPercent = 5;
@@ -25,15 +26,21 @@ interface Observation {
   readonly signal: AbortSignal;
 }
 
-/** How much of its plan a pod uses now. Throws LinuxError Gone where the pod is. */
-export async function readUsage(pod: PlannedPod, host: Host, { table, signal }: Observation): Promise<Usage> {
+/** How much of its plan a pod uses now, and its sockets. Throws LinuxError Gone where the pod is. */
+export async function readUsage(
+  pod: PlannedPod,
+  host: Host,
+  { table, signal }: Observation,
+): Promise<Pick<PlannedPod, 'usage' | 'totals'>> {
   const containers = [...pod.containers.values()].filter(({ pid, hasStopped }) => pid > 0 && !hasStopped);
   const percents = containers.flatMap((container) => usedPercents(container, table, host));
-  const connections = await readConnections(pod, host, signal);
-  return {
+  const totals = await readTotals(pod, host, signal);
+  const connections = connectionsFor(pod, totals);
+  const usage = {
     ...(percents.length === 0 ? {} : { usedPercent: Math.max(...percents) }),
     ...(connections === undefined ? {} : { connections }),
   };
+  return { usage, totals };
 }
 
 function usedPercents({ pid }: PlannedContainer, table: ProcessTable, { procRoot }: Host): readonly number[] {
@@ -48,14 +55,15 @@ function usedPercents({ pid }: PlannedContainer, table: ProcessTable, { procRoot
   });
 }
 
-async function readConnections(pod: PlannedPod, { worker }: Host, signal: AbortSignal): Promise<number | undefined> {
+async function readTotals(pod: PlannedPod, { worker }: Host, signal: AbortSignal): Promise<SocketTotals | undefined> {
   if (pod.netnsPath === undefined || pod.plan.state === 'Rejected') return undefined;
-  const [totals] = await worker.run(pod.netnsPath, [{ operation: 'ReadSocketTotals' }], signal);
-  if (!totals.ok || totals.value.tcpInUse === undefined) return undefined;
-  return steppedConnections(
-    totals.value.tcpInUse + (totals.value.tcp6InUse ?? 0),
-    plannedDescriptorsOf(pod.plan.section),
-  );
+  const [totals] = await worker.run(pod.netnsPath, [{ operation: 'ReadSocketTotals', lost: false }], signal);
+  return totals.ok ? totals.value : undefined;
+}
+
+function connectionsFor({ plan }: PlannedPod, totals: SocketTotals | undefined): number | undefined {
+  if (plan.state === 'Rejected' || totals?.tcpInUse === undefined) return undefined;
+  return steppedConnections(totals.tcpInUse + (totals.tcp6InUse ?? 0), plannedDescriptorsOf(plan.section));
 }
 
 export const plannedDescriptorsOf = ({ containers }: PlanSection): number =>

@@ -2,6 +2,7 @@ import type { Leases } from '../addresses/provider.ts';
 import type { FlowReport } from '../api/connection-node.ts';
 import type { Rlimit } from '../linux/libc.ts';
 import type { ProcessIdentity } from '../linux/proc.ts';
+import type { SocketTotals } from '../linux/sockets.ts';
 import type { Finding } from './finding.ts';
 import type { JudgedPlan } from './verify-signature.ts';
 
@@ -66,6 +67,8 @@ export interface PlannedPod {
   /** The planned ones, by name: the last that was created. */
   readonly containers: ReadonlyMap<string, PlannedContainer>;
   readonly usage: Usage;
+  /** Of its network, at the last look. */
+  readonly totals?: SocketTotals | undefined;
   /** What each flow was last told to have; absent: Unknown. */
   readonly flows?: readonly FlowReport[];
 }

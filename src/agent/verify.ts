@@ -142,8 +142,8 @@ export class Verifier {
     const pod = this.#pods.get(sandboxId);
     if (pod === undefined) return;
     try {
-      const usage = await readUsage(pod, this.#host, { table, signal });
-      this.#pods.update(sandboxId, (now) => ({ ...now, usage }));
+      const seen = await readUsage(pod, this.#host, { table, signal });
+      this.#pods.update(sandboxId, (now) => ({ ...now, ...seen }));
     } catch (error) {
       if (!isGone(error)) this.#onError(error);
     }

@@ -23,6 +23,8 @@ export interface WriteSysctl {
 
 export interface ReadSocketTotals {
   readonly operation: 'ReadSocketTotals';
+  /** Default true: also what was lost or skipped (netstat). */
+  readonly lost?: boolean;
 }
 
 /** The number by which eBPF programs know the namespace. */
@@ -127,7 +129,7 @@ export function performOperations<const T extends readonly NamespaceOperation[]>
 function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyof ValueOf] {
   switch (operation.operation) {
     case 'ReadSocketTotals':
-      return socketTotalsFor(readSocketFiles(procRoot));
+      return socketTotalsFor(readSocketFiles(procRoot, operation));
     case 'ReadTcpSockets':
       return readTcpSockets(operation.mostDestinations, procRoot);
     case 'OpenSockDiag':

@@ -9,7 +9,8 @@ export interface SocketFiles {
   /** Absent without IPv6. */
   readonly sockstat6?: string;
   readonly snmp: string;
-  readonly netstat: string;
+  /** Absent where nobody asks what was lost: it is half of the time. */
+  readonly netstat?: string;
 }
 
 /** Totals of one network namespace, and of the machine where the name says so. A field is absent when Linux has none. */
@@ -59,9 +60,13 @@ export function parseSockstat(text: string): ProtocolNumbers {
   return numbers;
 }
 
-/** Two lines a protocol, of names, then of numbers: snmp and netstat. A pair that does not match is left out. */
-export function parseNetstat(text: string): ProtocolNumbers {
-  const lines = text.split('\n').map((line) => line.trim().split(/ +/));
+/**
+ * Two lines a protocol, of names, then of numbers: snmp and netstat. A pair that does not match is left out, and so is another
+ * protocol than `protocol`, where that is given.
+ */
+export function parseNetstat(text: string, protocol?: string): ProtocolNumbers {
+  const wanted = text.split('\n').filter((line) => protocol === undefined || line.startsWith(`${protocol}:`));
+  const lines = wanted.map((line) => line.trim().split(/ +/));
   const pairs = lines.flatMap((names, index) => pairsOf(names, lines[index + 1] ?? []));
   return new Map(pairs);
 }
@@ -70,20 +75,24 @@ export function socketTotalsFor(files: SocketFiles): SocketTotals {
   const numbers = {
     sockstat: parseSockstat(files.sockstat),
     sockstat6: parseSockstat(files.sockstat6 ?? ''),
-    snmp: parseNetstat(files.snmp),
-    netstat: parseNetstat(files.netstat),
+    snmp: parseNetstat(files.snmp, 'Tcp'),
+    netstat: parseNetstat(files.netstat ?? '', 'TcpExt'),
   };
   const found = Object.entries(SOURCES).map(([field, [file, name]]) => [field, numbers[file].get(name)] as const);
   return Object.fromEntries(found.filter(([, value]) => value !== undefined));
 }
 
 /** Of the calling thread's network namespace. Throws LinuxError. */
-export function readSocketFiles(procRoot: string = DEFAULT_PROC_ROOT): SocketFiles {
+export function readSocketFiles(procRoot: string = DEFAULT_PROC_ROOT, { lost = true } = {}): SocketFiles {
   const read = (name: string): string => readFileSync(`${procRoot}/thread-self/net/${name}`, 'utf8');
   try {
-    const files = { sockstat: read('sockstat'), snmp: read('snmp'), netstat: read('netstat') };
     const sockstat6 = readSockstat6(read);
-    return sockstat6 === undefined ? files : { ...files, sockstat6 };
+    return {
+      sockstat: read('sockstat'),
+      snmp: read('snmp'),
+      ...(sockstat6 === undefined ? {} : { sockstat6 }),
+      ...(lost ? { netstat: read('netstat') } : {}),
+    };
   } catch (error) {
     throw linuxErrorFrom(error, { syscall: 'read', attempt: 'read the socket totals' });
   }

@@ -107,7 +107,6 @@ export async function setNode(
   const openCounter = (): FlowCounter => openFlowCounter({ objectPath, worker });
   const flows = new FlowObserver({
     pods,
-    worker,
     cpuMeter: new CpuMeter(),
     openCounter,
     onRound: (round) => flowRounds.push(round),
@@ -149,7 +148,10 @@ export async function setNode(
       return giveBackLost(pods, host, signal);
     },
     leaveEnded: () => leaveEnded({ pods, host }),
-    lookAtFlows: () => flows.look(signal),
+    lookAtFlows: async () => {
+      await verifier.verifyAll(signal);
+      await flows.look(signal);
+    },
     flowRounds,
     addressFolder: join(directory, 'addresses'),
     [Symbol.dispose]: () => {

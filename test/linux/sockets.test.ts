@@ -86,6 +86,12 @@ describe('the parsers', () => {
   });
 });
 
+test('what was lost is left out where nobody asks', () => {
+  const totals = socketTotalsFor(readSocketFiles(undefined, { lost: false }));
+  expect(totals).toHaveProperty('activeOpens');
+  expect(totals).not.toHaveProperty('listenDrops');
+});
+
 test('this kernel says every total', () => {
   const totals = socketTotalsFor(readSocketFiles());
   expect(Object.keys(totals)).toEqual(expect.arrayContaining(['tcpInUse', 'tcpEstablished', 'timeWaitOverflows']));
