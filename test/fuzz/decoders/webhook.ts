@@ -76,11 +76,11 @@ const review: Decoder = {
   },
 };
 
-/** An answer is a review in ASCII with the request's uid, or says that there was none. */
+/** An answer is a review with as many bytes as characters and the request's uid, or says that there was none. */
 const checkAnswer = (path: WebhookPath, input: Buffer): Answer => {
   const answer = answerFor(path, input, context);
   if (answer.status !== 200) return answer;
-  requireTrue(/^[ -~]*$/.test(answer.body), 'an answer is ASCII');
+  requireTrue(Buffer.byteLength(answer.body) === answer.body.length, 'an answer is ASCII');
   const uid = parseReview(input)?.uid ?? '';
   const { response } = JSON.parse(answer.body) as {
     readonly response: { readonly uid: string; readonly warnings?: readonly string[] };
