@@ -81,6 +81,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   return {
     counter: (metric) => {
       const counter = new Counter(configurationFor(book, metric, 'counter'));
+      for (const labels of firstSeriesOf(metric.labels)) counter.inc(labels, 0);
       return (labels, by = 1) => counter.inc(boundedLabels(metric.labels, labels), by);
     },
     gauge: (metric) => {
@@ -107,6 +108,18 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     contentType: book.registry.contentType,
     text: () => textOf(book),
   };
+}
+
+/** Prometheus sees no rise in a series that begins at 1, so where a counter's series are few, all of them begin at 0. */
+const mostFirstSeries = 32;
+
+function firstSeriesOf(allowed: LabelValues<string>): readonly Labels<string>[] {
+  const entries = Object.entries<readonly string[]>(allowed);
+  if (entries.reduce((product, [, values]) => product * values.length, 1) > mostFirstSeries) return [];
+  return entries.reduce<readonly Labels<string>[]>(
+    (series, [label, values]) => series.flatMap((labels) => values.map((value) => ({ ...labels, [label]: value }))),
+    [{}],
+  );
 }
 
 /** A table may have a thousand rows: others have a turn between two of them. */

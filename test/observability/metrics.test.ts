@@ -16,8 +16,25 @@ test('a label outside of its list is counted as Other', async () => {
   const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith(definition.name));
   expect(lines).toEqual([
     'connectionbudget_kube_errors_total{kind="Conflict"} 2',
-    'connectionbudget_kube_errors_total{kind="Other"} 2',
     'connectionbudget_kube_errors_total{kind="Network"} 5',
+    'connectionbudget_kube_errors_total{kind="Other"} 2',
+  ]);
+});
+
+test('a counter of few series begins at 0 in each, one of many has those that were counted', async () => {
+  const metrics = createMetrics();
+  const many = { path: Array.from({ length: 20 }, (_, index) => `path-${index}`), result: ['Yes', 'No'] };
+  metrics.counter({ ...definition, labels: { path: ['pods', 'budgets'], result: ['Yes', 'No'] } });
+  metrics.counter({ ...definition, name: 'connectionbudget_many_total', labels: many })({
+    path: 'path-7',
+    result: 'No',
+  });
+  expect((await metrics.text()).match(/^connectionbudget_.*$/gm)).toEqual([
+    'connectionbudget_kube_errors_total{path="pods",result="Yes"} 0',
+    'connectionbudget_kube_errors_total{path="pods",result="No"} 0',
+    'connectionbudget_kube_errors_total{path="budgets",result="Yes"} 0',
+    'connectionbudget_kube_errors_total{path="budgets",result="No"} 0',
+    'connectionbudget_many_total{path="path-7",result="No"} 1',
   ]);
 });
 
