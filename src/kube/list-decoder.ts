@@ -4,14 +4,15 @@ import { utf8TextOf } from './utf8.ts';
 export interface ListDecoder {
   /** The texts of the objects that end in this chunk; throws KubeError Malformed where one is above the limit. */
   readonly push: (chunk: Buffer) => Generator<string, void>;
-  /** The text of the list with 0 in the place of each object, when all chunks were pushed: JSON, if the whole was. */
+  /** The text of the list with {} in the place of each object, when all chunks were pushed: JSON, if the whole was. */
   readonly rest: () => string;
 }
 
 const code = (character: string): number => character.charCodeAt(0);
 const quote = code('"');
 const backslash = code('\\');
-const placeholder = Buffer.from('0');
+/** Whatever else stood beside an object is no JSON beside this either: -{} is none, -0 would be. */
+const placeholder = Buffer.from('{}');
 const [openObject, closeObject, openArray, closeArray] = [code('{'), code('}'), code('['), code(']')];
 
 /**

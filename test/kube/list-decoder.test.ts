@@ -28,7 +28,7 @@ test('the objects and the rest of a list are the same however it is cut into chu
         objects: JSON.parse(JSON.stringify(list.objects)),
         rest: {
           metadata: JSON.parse(JSON.stringify(list.metadata)),
-          items: list.objects.map(() => 0),
+          items: list.objects.map(() => ({})),
           kind: 'PodList',
         },
       });
@@ -54,6 +54,10 @@ test.each([
   for (const cut of [[], everyByte]) expect(decoded(text, cut).objects).toEqual(expected);
 });
 
+test.each(['-{}', '1{}', '{}2', '"a"{}', '{}{}', 'null{}'])('%s in the place of an object leaves no JSON', (text) => {
+  expect(() => decoded(`{"items":[${text},{"a":1}]}`)).toThrow(SyntaxError);
+});
+
 test('an object above the limit is Malformed before it is put together', () => {
   const decoder = createListDecoder(100);
   const push = (text: string) => [...decoder.push(Buffer.from(text))];
@@ -63,7 +67,7 @@ test('an object above the limit is Malformed before it is put together', () => {
 
 test('a name that ends like that of the items is not theirs', () => {
   const text = '{"x\\"items":[{"a":1}],"items":[{"b":2}]}';
-  expect(decoded(text)).toEqual({ objects: [{ b: 2 }], rest: { 'x"items': [{ a: 1 }], items: [0] } });
+  expect(decoded(text)).toEqual({ objects: [{ b: 2 }], rest: { 'x"items': [{ a: 1 }], items: [{}] } });
 });
 
 test.each(['{"items":[{"a":1}-{"b":2}]}', '{"items":[{"a":1}{"b":2}]}', '{"items":[{"a":1},]}', '{"items":[{"a":1}}]'])(
