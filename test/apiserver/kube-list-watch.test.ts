@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { ListWatchOptions } from '../../src/kube/list-watch.ts';
-import { type ConfigMap, configMaps } from '../../src/kube/resources.ts';
+import { collectionPath, type ConfigMap, configMaps } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { followConfigMaps } from './follow-config-maps.ts';
 import { call, configMap, configMapTarget, namespace, useKubeSetting } from './kube-setting.ts';
@@ -11,8 +11,8 @@ vi.setConfig({ testTimeout: 30_000 });
 const setting = useKubeSetting();
 
 afterEach(async () => {
-  const { items } = await setting.direct.list(configMaps, { namespace }, call);
-  await Promise.all(items.map(({ metadata }) => setting.direct.delete(configMapTarget(metadata?.name ?? ''), call)));
+  const path = collectionPath(configMaps, namespace);
+  await setting.direct.transport.send({ method: 'DELETE', path }, { ...call, timeoutMs: 30_000 });
 });
 
 const create = (name: string, value = name) => setting.direct.create(configMaps, configMap(name, value), call);
