@@ -7,7 +7,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { makeSigner, sectionOf } from '../../agent/plans.ts';
 import { splitCommand } from '../../cluster/lab/containerd.ts';
-import { makeNetworkNamespace, type NetworkNamespace } from '../../linux/network-namespace.ts';
 import { agentStart, ended, writeAgent } from './agent-program.ts';
 
 /** The agent, and the container runtime played by NRI's own Go. */
@@ -27,7 +26,6 @@ export interface Load {
 
 export class AgentSetting implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), 'agent-bench-'));
-  readonly #namespace: NetworkNamespace = makeNetworkNamespace();
   /** Stands for every container's first process. */
   readonly #container = spawn('sleep', ['infinity'], { stdio: 'ignore' });
   readonly #signer = makeSigner();
@@ -68,7 +66,6 @@ export class AgentSetting implements Disposable {
     const flags = {
       socket: this.#socket,
       annotation: this.#signer.annotationOf(sectionOf()),
-      netns: this.#namespace.path,
       pid: this.#container.pid ?? 0,
       pods,
       'per-second': perSecond,
@@ -82,7 +79,6 @@ export class AgentSetting implements Disposable {
 
   [Symbol.dispose](): void {
     this.#container.kill('SIGKILL');
-    this.#namespace[Symbol.dispose]();
     rmSync(this.#folder, { recursive: true });
   }
 }

@@ -14,7 +14,7 @@ import (
 // load is what happens on the node: pods are there, and at a rate one comes and the oldest goes.
 type load struct {
 	annotation string
-	netns      string
+	namespaces namespaces
 	pid        uint
 	pods       int
 	perSecond  int
@@ -115,9 +115,8 @@ func (l load) pod(i int) *api.PodSandbox {
 		Labels:      map[string]string{"app": "gateway", "pod-template-hash": "6d5f8c7b9"},
 		Annotations: map[string]string{"connectionbudget.io/plan": l.annotation},
 	}
-	if l.netns != "" {
-		pod.Linux = &api.LinuxPodSandbox{Namespaces: []*api.LinuxNamespace{{Type: "network", Path: l.netns}}}
-	}
+	network := &api.LinuxNamespace{Type: "network", Path: l.namespaces.path(i)}
+	pod.Linux = &api.LinuxPodSandbox{Namespaces: []*api.LinuxNamespace{network}}
 	return pod
 }
 

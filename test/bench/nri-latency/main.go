@@ -20,7 +20,6 @@ func main() {
 	plugin := flag.Bool("plugin", false, "be the plugin")
 	l := load{}
 	flag.StringVar(&l.annotation, "annotation", "", "the plan of the pods")
-	flag.StringVar(&l.netns, "netns", "", "the network namespace of the pods")
 	flag.UintVar(&l.pid, "pid", 0, "the first process of the containers")
 	flag.IntVar(&l.pods, "pods", 1, "planned pods on the node")
 	flag.IntVar(&l.perSecond, "per-second", 100, "pods per second that come and go")
@@ -30,7 +29,9 @@ func main() {
 		servePlugin(*socket)
 		return
 	}
-	run(start(*socket), l)
+	side := start(*socket)
+	l.namespaces = makeNamespaces(l.pods + l.perSecond*l.seconds)
+	run(side, l)
 }
 
 // run tells each phase, and goes on to the next at a line of standard input.
