@@ -83,3 +83,12 @@ test('a damaged key is as one that is not there, and the others stay', () => {
   ];
   expect(keyRing.parse([...damaged, key])).toEqual([key]);
 });
+
+test('a private key of another type is none, and the next call of OpenSSL does not fail for it', () => {
+  const [key] = first;
+  // The OIDs of Ed25519 and X25519 (RFC 8410), 1.3.101.112 and 110, in the middle of the DER.
+  const privateKey = key?.privateKey?.replace('K2Vw', 'K2Vu');
+  expect(keyRing.parse([{ ...key, privateKey }])).toEqual([]);
+  const der = Buffer.from(key?.privateKey ?? '', 'base64');
+  expect(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }).asymmetricKeyType).toBe('ed25519');
+});
