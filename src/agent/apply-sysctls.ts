@@ -1,11 +1,10 @@
 import { LinuxError } from '../linux/linux-error.ts';
-import type { OperationResult } from '../linux/namespace-operations.ts';
+import type { EnsureSysctl, OperationResult, ReadSysctl } from '../linux/namespace-operations.ts';
+import { type EnsuredSysctl, isSufficientSysctl } from '../linux/sysctls.ts';
 import { type Finding, sysctlFinding } from './finding.ts';
 import type { Host } from './host.ts';
 import type { Outcome, PlannedPod } from './planned-pods.ts';
-import { isSufficient, type PlannedSysctl, plannedSysctls } from './planned-sysctls.ts';
-
-type Result = OperationResult<string>;
+import { type PlannedSysctl, plannedSysctls } from './planned-sysctls.ts';
 
 export interface ApplyTime {
   /** Whether a container of the pod may have started already. */
@@ -34,35 +33,40 @@ async function visitNamespace(
   { worker }: Host,
   { netnsPath, isLate, signal }: ApplyTime & { readonly netnsPath: string },
 ): Promise<Visit> {
-  let isWriting = false;
   try {
-    const reads = sysctls.map(({ name }) => ({ operation: 'ReadSysctl', name }) as const);
-    const seen = await worker.run(netnsPath, reads, signal);
-    const missing = sysctls.filter((sysctl, index) => sysctl.setBy === 'Agent' && !suffices(sysctl, seen[index]));
-    const writes = missing.map(({ name, value }) => ({ operation: 'WriteSysctl', name, value }) as const);
-    isWriting = writes.length > 0;
-    const written = !isWriting ? [] : await worker.run(netnsPath, writes, signal);
-    const now = new Map(sysctls.map((sysctl, index) => [sysctl, seen[index]]));
-    for (const [index, sysctl] of missing.entries()) now.set(sysctl, written[index]);
+    const results = await worker.run(netnsPath, sysctls.map(operationFor), signal);
+    const seen = results.map(seenOf);
     return {
       // The runtime may have given the pod up meanwhile, and started its containers: an agent that was stopped cannot tell.
-      isLate: (isLate || signal.aborted) && written.some(({ ok }) => ok),
-      findings: sysctls.flatMap((sysctl) => findingsFor(sysctl, now.get(sysctl))),
+      isLate: (isLate || signal.aborted) && seen.some(({ isWritten }) => isWritten),
+      findings: sysctls.flatMap((sysctl, index) => findingsFor(sysctl, seen[index])),
     };
   } catch (error) {
     if (!(error instanceof LinuxError) || error.kind === 'Gone') throw error;
-    // What nobody waits for any more may still be written.
-    return { isLate: isWriting, findings: sysctls.map((sysctl) => failureFinding(sysctl, error.message)) };
+    return { isLate: false, findings: sysctls.map((sysctl) => failureFinding(sysctl, error.message)) };
   }
 }
 
-const suffices = (sysctl: PlannedSysctl, result: Result | undefined): boolean =>
-  result?.ok === true && isSufficient(sysctl, result.value);
+const operationFor = ({ name, value, setBy }: PlannedSysctl): ReadSysctl | EnsureSysctl =>
+  setBy === 'Agent' ? { operation: 'EnsureSysctl', name, value } : { operation: 'ReadSysctl', name };
 
-function findingsFor(sysctl: PlannedSysctl, result: Result | undefined): readonly Finding[] {
-  if (suffices(sysctl, result)) return [];
-  if (result?.ok === false) return [failureFinding(sysctl, result.failure.message)];
-  const why = `"${result?.value ?? ''}" is there${sysctl.setBy === 'Kubelet' ? ", set by the pod's own spec or not at all" : ''}`;
+interface Seen {
+  readonly value: string;
+  readonly isWritten: boolean;
+  readonly failure: string | undefined;
+}
+
+function seenOf(result: OperationResult<string | EnsuredSysctl>): Seen {
+  if (!result.ok) return { value: '', isWritten: false, failure: result.failure.message };
+  const { value } = result;
+  return { ...(typeof value === 'string' ? { value, isWritten: false } : value), failure: undefined };
+}
+
+function findingsFor(sysctl: PlannedSysctl, seen: Seen | undefined): readonly Finding[] {
+  const { value = '', failure } = seen ?? {};
+  if (failure !== undefined) return [failureFinding(sysctl, failure)];
+  if (isSufficientSysctl(sysctl.name, sysctl.value, value)) return [];
+  const why = `"${value}" is there${sysctl.setBy === 'Kubelet' ? ", set by the pod's own spec or not at all" : ''}`;
   return [sysctlFinding(sysctl.name, sysctl.value, why)];
 }
 

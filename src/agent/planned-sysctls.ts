@@ -1,5 +1,4 @@
 import type { PlanSection } from '../api/pod-annotation.ts';
-import { isSameSysctlValue } from '../linux/sysctls.ts';
 import { type Finding, sysctlFinding } from './finding.ts';
 
 /**
@@ -18,13 +17,6 @@ export const agentSysctls = [
   'net.ipv4.tcp_max_tw_buckets',
   'net.ipv4.tcp_tw_reuse',
 ] as const;
-
-/** More than planned does no harm, and is somebody's choice. */
-const atLeast: ReadonlySet<string> = new Set([
-  'net.core.somaxconn',
-  'net.ipv4.tcp_max_syn_backlog',
-  'net.ipv4.tcp_max_tw_buckets',
-]);
 
 const portRange = 'net.ipv4.ip_local_port_range';
 
@@ -64,15 +56,3 @@ function rangeOfKubelet({ sysctls, portRange: range, flows }: PlanSection): read
   if (isOurs || !opens) return [];
   return [{ name: portRange, value: `${range.low} ${range.high}`, setBy: 'Kubelet' }];
 }
-
-/** Whether what is there does for what is planned: "65535" for somaxconn 4096, "1024 65535" for range 10240 65535. */
-export function isSufficient({ name, value }: Pick<PlannedSysctl, 'name' | 'value'>, actual: string): boolean {
-  if (isSameSysctlValue(name, value, actual)) return true;
-  if (atLeast.has(name)) return Number(actual) >= Number(value);
-  return name === portRange && covers(numbersOf(actual), numbersOf(value));
-}
-
-const numbersOf = (text: string): readonly number[] => text.split(/\s+/).map(Number);
-
-const covers = ([low, high]: readonly number[], [plannedLow, plannedHigh]: readonly number[]): boolean =>
-  low !== undefined && high !== undefined && low <= (plannedLow ?? Number.NaN) && high >= (plannedHigh ?? Number.NaN);

@@ -7,7 +7,7 @@ import { readTcpSockets } from './sock-diag.ts';
 import { openSockDiag } from './sock-diag-socket.ts';
 import { readSocketFiles, type SocketTotals, socketTotalsFor } from './sockets.ts';
 import { libbpf } from './bpf/libbpf.ts';
-import { readSysctl, writeSysctl } from './sysctls.ts';
+import { type EnsuredSysctl, ensureSysctl, readSysctl, writeSysctl } from './sysctls.ts';
 import type { TcpSockets } from './tcp-sockets.ts';
 
 export interface ReadSysctl {
@@ -17,6 +17,13 @@ export interface ReadSysctl {
 
 export interface WriteSysctl {
   readonly operation: 'WriteSysctl';
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Writes the value where what is there does not do for it. */
+export interface EnsureSysctl {
+  readonly operation: 'EnsureSysctl';
   readonly name: string;
   readonly value: string;
 }
@@ -74,6 +81,7 @@ export type OpenSockets =
 export type NamespaceOperation =
   | ReadSysctl
   | WriteSysctl
+  | EnsureSysctl
   | ReadSocketTotals
   | ReadTcpSockets
   | OpenSockets
@@ -90,6 +98,7 @@ export type OperationResult<T> =
 interface ValueOf {
   readonly ReadSysctl: string;
   readonly WriteSysctl: string;
+  readonly EnsureSysctl: EnsuredSysctl;
   readonly ReadSocketTotals: SocketTotals;
   readonly ReadTcpSockets: TcpSockets;
   readonly OpenSockDiag: number;
@@ -139,6 +148,8 @@ function valueFor(operation: NamespaceOperation, procRoot: string): ValueOf[keyo
     case 'WriteSysctl':
       writeSysctl(operation.name, operation.value, procRoot);
       return readSysctl(operation.name, procRoot);
+    case 'EnsureSysctl':
+      return ensureSysctl(operation.name, operation.value, procRoot);
     case 'ReadSysctl':
       return readSysctl(operation.name, procRoot);
     case 'ReadNetnsCookie':

@@ -8,6 +8,7 @@ import { DEFAULT_PROC_ROOT } from './proc.ts';
 const quick: ReadonlySet<NamespaceOperation['operation']> = new Set([
   'ReadSysctl',
   'WriteSysctl',
+  'EnsureSysctl',
   'ReadSocketTotals',
   'ReadNetnsCookie',
   'OpenSockDiag',

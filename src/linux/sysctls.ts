@@ -57,6 +57,39 @@ export function isSameSysctlValue(name: string, a: string, b: string): boolean {
   return normal(a) === normal(b);
 }
 
+export interface EnsuredSysctl {
+  /** As it is read now. */
+  readonly value: string;
+  readonly isWritten: boolean;
+}
+
+/** Writes the value where what is there does not do for it. Throws LinuxError as readSysctl and writeSysctl. */
+export function ensureSysctl(name: string, value: string, procRoot: string = DEFAULT_PROC_ROOT): EnsuredSysctl {
+  const before = readSysctl(name, procRoot);
+  if (isSufficientSysctl(name, value, before)) return { value: before, isWritten: false };
+  writeSysctl(name, value, procRoot);
+  return { value: readSysctl(name, procRoot), isWritten: true };
+}
+
+/** More of these than is wanted does no harm, and is somebody's choice. */
+const atLeast: ReadonlySet<string> = new Set([
+  'net.core.somaxconn',
+  'net.ipv4.tcp_max_syn_backlog',
+  'net.ipv4.tcp_max_tw_buckets',
+]);
+
+/** Whether what is there does for what is wanted: "65535" for somaxconn 4096, "1024 65535" for range 10240 65535. */
+export function isSufficientSysctl(name: string, wanted: string, actual: string): boolean {
+  if (isSameSysctlValue(name, wanted, actual)) return true;
+  if (atLeast.has(name)) return Number(actual) >= Number(wanted);
+  return name === 'net.ipv4.ip_local_port_range' && covers(numbersOf(actual), numbersOf(wanted));
+}
+
+const numbersOf = (text: string): readonly number[] => text.split(/\s+/).map(Number);
+
+const covers = ([low, high]: readonly number[], [wantedLow, wantedHigh]: readonly number[]): boolean =>
+  low !== undefined && high !== undefined && low <= (wantedLow ?? Number.NaN) && high >= (wantedHigh ?? Number.NaN);
+
 /** "1883,8080-8081", as net.ipv4.ip_local_reserved_ports has them, in ascending order. */
 export function parsePortList(value: string): readonly PortRange[] {
   const parts = normalSysctlValue(value).split(/[, ]/).filter(Boolean);

@@ -36,6 +36,20 @@ test('what is quick is done in the namespace, at once, without a further thread'
   expect({ range: readSysctl(portRange), threads: threads() }).toEqual({ range: before, threads: threadsBefore });
 });
 
+test('a sysctl is written where what is there does not do', async () => {
+  using netns = makeNetworkNamespace();
+  const ensure = { operation: 'EnsureSysctl', name: 'net.core.somaxconn', value: '5499' } as const;
+  const written = { ok: true, value: { value: '5499', isWritten: true } };
+  expect(await worker.run(netns.path, [ensure])).toEqual([written]);
+  expect(
+    await worker.run(netns.path, [ensure, { ...ensure, value: '4096' }, { ...ensure, value: 'many' }]),
+  ).toMatchObject([
+    { value: { value: '5499', isWritten: false } },
+    { value: { value: '5499', isWritten: false } },
+    { ok: false, failure: { kind: 'InvalidInput', syscall: 'write' } },
+  ]);
+});
+
 test('what may wait for others is done by a thread', async () => {
   using netns = makeNetworkNamespace();
   const threadsBefore = threads();

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import {
   isSameSysctlValue,
+  isSufficientSysctl,
   normalSysctlValue,
   readSysctl,
   sysctlPathFor,
@@ -99,3 +100,16 @@ function pathOrEmpty(name: string): string {
     return '';
   }
 }
+
+test.each([
+  ['net.core.somaxconn', ['4096', '65535'], true],
+  ['net.core.somaxconn', ['4096', '128'], false],
+  ['net.ipv4.tcp_tw_reuse', ['1', '2'], false],
+  ['net.ipv4.tcp_keepalive_time', ['300', '7200'], false],
+  ['net.ipv4.ip_local_port_range', ['10240 65535', '1024\t65535'], true],
+  ['net.ipv4.ip_local_port_range', ['10240 65535', '10240 60999'], false],
+  ['net.ipv4.ip_local_reserved_ports', ['8081,8080', '8080-8081'], true],
+  ['net.core.somaxconn', ['4096', ''], false],
+])('%s, wanted and there %o: %s', (name, [wanted = '', actual = ''], suffices) => {
+  expect(isSufficientSysctl(name, wanted, actual)).toBe(suffices);
+});

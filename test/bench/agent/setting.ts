@@ -32,6 +32,7 @@ export class AgentSetting implements Disposable {
   readonly #program = join(this.#folder, 'nri-latency');
   readonly #socket = join(this.#folder, 'nri.sock');
   readonly #rootfs = join(this.#folder, 'rootfs');
+  readonly #namespaces = join(this.#folder, 'namespaces');
 
   async prepare(): Promise<void> {
     execFileSync('go', ['build', '-o', this.#program, '.'], { cwd: source });
@@ -66,15 +67,14 @@ export class AgentSetting implements Disposable {
     const flags = {
       socket: this.#socket,
       annotation: this.#signer.annotationOf(sectionOf()),
+      namespaces: this.#namespaces,
       pid: this.#container.pid ?? 0,
       pods,
       'per-second': perSecond,
       seconds,
     };
-    return new Runtime(
-      this.#program,
-      Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`),
-    );
+    const args = Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`);
+    return new Runtime(this.#program, args, this.#namespaces);
   }
 
   [Symbol.dispose](): void {
@@ -87,8 +87,13 @@ export class AgentSetting implements Disposable {
 export class Runtime {
   readonly #process;
   readonly #lines;
+  readonly #namespaces: string;
 
-  constructor(program: string, args: readonly string[]) {
+  /** `namespaces`: a folder that becomes a mount, so that one call takes away all that are pinned in it. */
+  constructor(program: string, args: readonly string[], namespaces: string) {
+    this.#namespaces = namespaces;
+    mkdirSync(namespaces, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', namespaces]);
     this.#process = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
   }
@@ -103,8 +108,9 @@ export class Runtime {
     this.#process.stdin.write('\n');
   }
 
-  end(): Promise<unknown> {
-    return ended(this.#process, 'SIGKILL');
+  async end(): Promise<void> {
+    await ended(this.#process, 'SIGKILL');
+    execFileSync('umount', ['--lazy', this.#namespaces]);
   }
 }
 

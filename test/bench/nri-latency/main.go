@@ -20,6 +20,7 @@ func main() {
 	plugin := flag.Bool("plugin", false, "be the plugin")
 	l := load{}
 	flag.StringVar(&l.annotation, "annotation", "", "the plan of the pods")
+	folder := flag.String("namespaces", "", "the folder of the pods' network namespaces")
 	flag.UintVar(&l.pid, "pid", 0, "the first process of the containers")
 	flag.IntVar(&l.pods, "pods", 1, "planned pods on the node")
 	flag.IntVar(&l.perSecond, "per-second", 100, "pods per second that come and go")
@@ -30,7 +31,7 @@ func main() {
 		return
 	}
 	side := start(*socket)
-	l.namespaces = makeNamespaces(l.pods + l.perSecond*l.seconds)
+	l.namespaces = makeNamespaces(*folder, l.pods+l.perSecond*l.seconds)
 	run(side, l)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
 )
@@ -11,33 +12,38 @@ import (
 // More pods than this share namespaces.
 const mostNamespaces = 2000
 
-// namespaces are network namespaces that live as long as this process.
+// namespaces are network namespaces, each pinned by a file as CNI does it; whoever owns the folder unmounts them.
 type namespaces struct {
-	files []*os.File
+	paths []string
 }
 
 // makeNamespaces makes new ones, with the kernel's own sysctls, in a thread that ends with it.
-func makeNamespaces(count int) namespaces {
+func makeNamespaces(folder string, count int) namespaces {
 	made := make(chan namespaces)
 	go func() {
 		// Never unlocked: the thread is in the last namespace.
 		runtime.LockOSThread()
 		n := namespaces{}
-		for range min(count, mostNamespaces) {
-			if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
+		for i := range min(count, mostNamespaces) {
+			path := filepath.Join(folder, fmt.Sprintf("%d-%d", os.Getpid(), i))
+			if err := makeNamespace(path); err != nil {
 				log.Fatal(err)
 			}
-			file, err := os.Open("/proc/thread-self/ns/net")
-			if err != nil {
-				log.Fatal(err)
-			}
-			n.files = append(n.files, file)
+			n.paths = append(n.paths, path)
 		}
 		made <- n
 	}()
 	return <-made
 }
 
-func (n namespaces) path(i int) string {
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.files[i%len(n.files)].Fd())
+func makeNamespace(path string) error {
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		return err
+	}
+	if err := syscall.Unshare(syscall.CLONE_NEWNET); err != nil {
+		return err
+	}
+	return syscall.Mount("/proc/thread-self/ns/net", path, "", syscall.MS_BIND, "")
 }
+
+func (n namespaces) path(i int) string { return n.paths[i%len(n.paths)] }
