@@ -1,4 +1,4 @@
-import { createHash, type KeyObject, verify } from 'node:crypto';
+import { hash, type KeyObject, verify } from 'node:crypto';
 
 import {
   type AnnotationFault,
@@ -55,7 +55,7 @@ const mostRemembered = 512;
 export function rememberingJudge(keys: PublicKeys): Judge {
   const known = new Map<string, JudgedPlan>();
   return (annotation, namespace) => {
-    const content = createHash('sha256').update(`${namespace}\n`).update(annotation).digest('base64');
+    const content = hash('sha256', `${namespace}\n${annotation}`, 'base64');
     const judged = known.get(content) ?? judgePlan(annotation, namespace, keys);
     known.delete(content);
     known.set(content, judged);
