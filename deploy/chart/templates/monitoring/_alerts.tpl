@@ -172,5 +172,5 @@
   labels: {severity: warning}
   annotations:
     summary: An agent's thread for network namespaces hangs or dies
-    description: Sysctls and addresses of pods on its node are late.
+    description: Further addresses and spread of pods on its node are late.
 {{- end }}
