@@ -41,7 +41,10 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
     onDiscarded: metrics.countDiscardedThread,
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
   };
-  const worker = withQuickVisits(createNamespaceWorker(workerOptions), {
+  const thread = createNamespaceWorker(workerOptions);
+  // Started now: on a slow node that takes longer than a new pod's sandbox has. Where it fails, the next request starts another.
+  await thread.run('/proc/self/ns/net', []).catch(() => undefined);
+  const worker = withQuickVisits(thread, {
     procRoot,
     onStranded: (error) => leaveAtOnce(options, error),
   });
