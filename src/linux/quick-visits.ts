@@ -24,7 +24,7 @@ export interface QuickVisitsOptions {
 
 /**
  * The same as the worker, whose thread is not asked where all operations are quick: the calling thread makes such a visit itself
- * and at once, in tens of microseconds, and a process with no other visits has no second heap.
+ * and at once, in tens of microseconds.
  */
 export function withQuickVisits(worker: NamespaceWorker, options: QuickVisitsOptions): NamespaceWorker {
   return new QuickVisits(worker, options);
