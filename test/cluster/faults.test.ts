@@ -97,7 +97,11 @@ test('a runtime that is restarted gets its plugin back', async () => {
       signal,
     });
     await probe(cluster(), 'after-runtime');
-    return (await podReport(cluster(), 'after-runtime'))?.reason === 'Applied';
+    const report = await eventually('its agent has looked', async () => {
+      const seen = await podReport(cluster(), 'after-runtime');
+      return seen?.reason === 'Pending' ? undefined : seen;
+    });
+    return report.reason === 'Applied';
   });
   expect(await softNofileOf(cluster(), 'after-runtime')).toBe(plannedDescriptors);
 }, 240_000);
