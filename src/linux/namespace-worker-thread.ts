@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { failureOf, type LinuxFailure, linuxErrorFrom } from './linux-error.ts';
 import type { NamespaceOperation, OperationResult } from './namespace-operations.ts';
 import { NamespaceVisitor, StrandedError } from './namespace-visit.ts';
+import { sayLoaded } from './native-thread.ts';
 
 /** The body of the namespace worker: a thread for visits that may take long. */
 export interface NamespaceWorkerData {
@@ -25,6 +26,7 @@ const { procRoot }: NamespaceWorkerData = workerData;
 const visitor = new NamespaceVisitor(procRoot);
 
 parentPort?.on('message', (request: NamespaceRequest) => parentPort?.postMessage(replyTo(request), []));
+sayLoaded();
 
 function replyTo({ id, netnsPath, operations }: NamespaceRequest): NamespaceReply {
   try {

@@ -1,8 +1,7 @@
-import { Worker } from 'node:worker_threads';
-
 import { LinuxError, type LinuxErrorKind } from './linux-error.ts';
 import type { NamespaceOperation, ResultsOf } from './namespace-operations.ts';
 import type { NamespaceReply, NamespaceRequest, NamespaceWorkerData } from './namespace-worker-thread.ts';
+import { NativeThread } from './native-thread.ts';
 import { DEFAULT_PROC_ROOT } from './proc.ts';
 
 export interface NamespaceWorkerOptions {
@@ -60,7 +59,7 @@ export function createNamespaceWorker(options: NamespaceWorkerOptions): Namespac
 class TurnTakingWorker implements NamespaceWorker {
   readonly #options: NamespaceWorkerOptions;
   readonly #waiting: PendingRequest[] = [];
-  #worker: Worker | undefined;
+  #thread: NativeThread<NamespaceReply> | undefined;
   #current: PendingRequest | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastId = 0;
@@ -99,7 +98,7 @@ class TurnTakingWorker implements NamespaceWorker {
   close(): void {
     this.#isClosed = true;
     const pending = [...(this.#current === undefined ? [] : [this.#current]), ...this.#waiting.splice(0)];
-    this.#discardWorker();
+    this.#discardThread();
     for (const { reject } of pending) reject(failed('Aborted', 'the namespace worker was closed'));
   }
 
@@ -107,25 +106,26 @@ class TurnTakingWorker implements NamespaceWorker {
     if (this.#current !== undefined) return;
     this.#current = this.#waiting.shift();
     if (this.#current === undefined) {
-      this.#worker?.unref();
+      this.#thread?.keepAlive(false);
       return;
     }
-    const timeoutMs = (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS) + (this.#worker === undefined ? START_MS : 0);
+    const timeoutMs = (this.#options.timeoutMs ?? DEFAULT_TIMEOUT_MS) + (this.#thread === undefined ? START_MS : 0);
     this.#timer = setTimeout(() => this.#fail('TimedOut', 'the namespace worker did not answer in time'), timeoutMs);
-    this.#worker ??= this.#startWorker();
-    this.#worker.ref();
-    this.#worker.postMessage(this.#current.request, []);
+    this.#thread ??= this.#startThread();
+    this.#thread.keepAlive(true);
+    this.#thread.post(this.#current.request);
   }
 
-  #startWorker(): Worker {
+  #startThread(): NativeThread<NamespaceReply> {
     const { procRoot = DEFAULT_PROC_ROOT, workerUrl } = this.#options;
     const workerData: NamespaceWorkerData = { procRoot };
-    const url = workerUrl ?? new URL('./namespace-worker-thread.ts', import.meta.url);
-    const worker = new Worker(url, { workerData, resourceLimits: RESOURCE_LIMITS, name: 'namespaces' });
-    worker.on('message', (reply: NamespaceReply) => this.#settle(reply));
-    worker.on('error', (cause) => this.#fail('WorkerFailed', 'the namespace worker failed', cause));
-    worker.on('exit', () => this.#fail('WorkerFailed', 'the namespace worker ended'));
-    return worker;
+    return new NativeThread(workerUrl ?? new URL('./namespace-worker-thread.ts', import.meta.url), {
+      workerData,
+      resourceLimits: RESOURCE_LIMITS,
+      name: 'namespaces',
+      onMessage: (reply) => this.#settle(reply),
+      onEnded: (cause) => this.#fail('WorkerFailed', 'the namespace worker ended', cause),
+    });
   }
 
   #settle(reply: NamespaceReply): void {
@@ -144,7 +144,7 @@ class TurnTakingWorker implements NamespaceWorker {
   /** The worker is not to be trusted any more: the request that has it is rejected, the next one gets a new worker. */
   #fail(kind: LinuxErrorKind, message: string, cause?: unknown): void {
     const current = this.#current;
-    this.#discardWorker();
+    this.#discardThread();
     this.#failuresInARow += 1;
     this.#options.onDiscarded?.(kind);
     current?.reject(failed(kind, message, cause));
@@ -162,16 +162,10 @@ class TurnTakingWorker implements NamespaceWorker {
     this.#current = undefined;
   }
 
-  #discardWorker(): void {
+  #discardThread(): void {
     this.#endTurn();
-    const worker = this.#worker;
-    this.#worker = undefined;
-    worker?.removeAllListeners();
-    // A late error of a discarded worker has nobody to tell.
-    worker?.on('error', () => undefined);
-    worker?.unref();
-    // Not awaited: a thread that is stuck in the kernel ends when the kernel lets it go.
-    void worker?.terminate();
+    this.#thread?.end();
+    this.#thread = undefined;
   }
 }
 

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { parentPort, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 import { enterNetworkNamespace } from '../../src/linux/libc.ts';
+import { sayLoaded } from '../../src/linux/native-thread.ts';
 import { connectionSourceFor } from '../../src/prove/connection-source.ts';
 import type { Endpoint, OpenPlan } from '../../src/prove/holder-protocol.ts';
 import { epollEvents, loadSocketCalls, newSocketAddress, writeSocketAddress } from '../../src/prove/socket-calls.ts';
@@ -105,3 +106,4 @@ parentPort?.on('message', ({ id, name, argument }: HandRequest) => {
     parentPort?.postMessage({ id, errno: (error as { errno?: number }).errno ?? 0, message: String(error) }, []);
   }
 });
+sayLoaded();

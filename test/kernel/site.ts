@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { Worker } from 'node:worker_threads';
 import { createNamespaceWorker } from '../../src/linux/namespace-worker.ts';
+import { NativeThread } from '../../src/linux/native-thread.ts';
 import { parseNetstat, parseSockstat } from '../../src/linux/sockets.ts';
 import type { OpenPlan } from '../../src/prove/holder-protocol.ts';
 import { startRecord } from '../../src/prove/leftovers.ts';
@@ -48,24 +48,33 @@ export interface Site extends AsyncDisposable {
   readonly router: Place;
 }
 
+interface HandReply {
+  readonly id: number;
+  readonly result: unknown;
+  readonly errno: number | undefined;
+  readonly message: string;
+}
+
 const hired = (netnsPath: string) => {
-  const thread = new Worker(new URL('./hand-thread.ts', import.meta.url), { workerData: netnsPath });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
-  thread.on('message', ({ id, result, errno, message }) => {
-    if (errno === undefined) waiting.get(id)?.resolve(result);
-    else waiting.get(id)?.reject(Object.assign(new Error(message), { errno }));
-    waiting.delete(id);
+  const thread = new NativeThread<HandReply>(new URL('./hand-thread.ts', import.meta.url), {
+    workerData: netnsPath,
+    onMessage: ({ id, result, errno, message }) => {
+      if (errno === undefined) waiting.get(id)?.resolve(result);
+      else waiting.get(id)?.reject(Object.assign(new Error(message), { errno }));
+      waiting.delete(id);
+    },
+    onEnded: (error) => waiting.forEach(({ reject }) => reject(error)),
   });
-  thread.on('error', (error) => waiting.forEach(({ reject }) => reject(error)));
   let last = 0;
   const ask: Ask = async (name, argument) => {
     last += 1;
     const answer = Promise.withResolvers<unknown>();
     waiting.set(last, answer);
-    thread.postMessage({ id: last, name, argument }, []);
+    thread.post({ id: last, name, argument });
     return answer.promise as Promise<ReturnType<HandCalls[typeof name]>>;
   };
-  return { ask, end: async () => thread.terminate() };
+  return { ask, end: () => thread.end() };
 };
 
 const placeAt = (netnsPath: string, ask: Ask): Place => ({
@@ -114,7 +123,7 @@ export const makeSite = async (shape: SiteShape = {}): Promise<Site> => {
   const namespaces = made.use(await makeNamespaces(topologyOf(shape), { worker, record, signal }));
   const enter = (name: NamespaceName): Place => {
     const { ask, end } = hired(namespaces.pathOf(name));
-    made.defer(async () => void (await end()));
+    made.defer(end);
     return placeAt(namespaces.pathOf(name), ask);
   };
   const [pod, peer] = [enter('pod'), enter('peer')];

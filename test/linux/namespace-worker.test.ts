@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ResultOf, WriteSysctl } from '../../src/linux/namespace-operations.ts';
 import { createNamespaceWorker, type NamespaceWorker } from '../../src/linux/namespace-worker.ts';
 import { isSameSysctlValue, readSysctl } from '../../src/linux/sysctls.ts';
-import { startProgram, until } from './child-program.ts';
+import { runModule, startProgram, until } from './child-program.ts';
 import { makeNetworkNamespace } from './network-namespace.ts';
 
 const PORT_RANGE = 'net.ipv4.ip_local_port_range';
@@ -190,6 +190,10 @@ describe('a worker', () => {
     controller.abort();
     expect(await settled).toMatchObject([{ reason: { kind: 'Aborted' } }, { reason: { kind: 'Aborted' } }]);
     await expect(worker.run('/proc/self/ns/net', [])).rejects.toMatchObject({ kind: 'Aborted' });
+  });
+
+  test('that is closed while its thread loads a native module takes nothing with it', () => {
+    expect(runModule('./closed-while-loading-program.ts', [])).toBeGreaterThan(10);
   });
 
   test('does not perform what was aborted while it waited', async () => {
