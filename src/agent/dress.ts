@@ -13,27 +13,45 @@ import { furtherAddressesOf, onNodeNetwork, providerFor } from './source-address
 
 /** An answer over a veth takes microseconds; a machine with nothing to spare may need some milliseconds to give it. */
 const answerMs = 100;
-/** For giving back what a pod shall not have after all, when its own time is over. */
-const giveBackMs = 500;
+/** For giving back what a pod shall not have after all; nobody waits for that once the pod's own time is over. */
+const giveBackMs = 5000;
 
 /**
  * Gives a new pod the further addresses of its plan and puts them on its interface: all of them or, where its network
- * cannot be asked for any, none. Throws AddressError where trying again may help; the pod holds nothing then.
+ * cannot be asked for any, none. Throws AddressError where trying again may help; the pod holds nothing then, or soon after
+ * where its time is over.
  */
 export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal): Promise<AddressOutcome> {
   const count = furtherAddressesOf(pod);
-  const { sandboxId, netnsPath } = pod;
   if (count === 0) return { ...noAddresses, isChecked: true };
   try {
-    if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
-    const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, count, signal);
-    await orGiveBack(pod, leases, { host, netnsPath, signal });
-    return { isChecked: true, isLate: signal.aborted, findings: [], leases };
+    const leases = await Promise.race([dress(pod, host, signal), endOfTime(signal)]);
+    return { isChecked: true, isLate: false, findings: [], leases };
   } catch (error) {
     if (!(error instanceof AddressError) || !isLasting(error)) throw error;
     return { ...noAddresses, isChecked: true, findings: [addressFinding(count, error.message)] };
   }
 }
+
+async function dress(pod: PlannedPod, host: Host, signal: AbortSignal): Promise<Leases> {
+  const { sandboxId, netnsPath } = pod;
+  if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
+  const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, furtherAddressesOf(pod), signal);
+  await orGiveBack(pod, leases, { host, netnsPath, signal });
+  return leases;
+}
+
+/** Rejects with AddressError: what is being done then takes itself back, and may take longer than the runtime waits. */
+function endOfTime(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const end = (): void => reject(timedOut(signal.reason));
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  return promise;
+}
+
+const timedOut = (cause: unknown): AddressError =>
+  new AddressError('TimedOut', 'the addresses were not on the interface in time', { cause });
 
 /** Takes the addresses off the interface, so that they are free when they are given back. */
 export async function undressPod(pod: PlannedPod, host: Host, signal: AbortSignal): Promise<void> {
@@ -84,6 +102,7 @@ async function orGiveBack(pod: PlannedPod, leases: Leases, place: Place & { read
   try {
     if (leases.attachment === 'Bridged') await refuseTaken(leases, host, place);
     await putOn(leases, host, place);
+    if (place.signal.aborted) throw timedOut(place.signal.reason);
   } catch (error) {
     await takeOff(leases, host, place.netnsPath);
     // What cannot be given back now is found later: its sandbox will be gone.
@@ -116,8 +135,8 @@ function visitor({ worker }: Pick<Host, 'worker'>, signal: AbortSignal) {
       return valueOf(result);
     } catch (cause) {
       if (!(cause instanceof LinuxError)) throw cause;
-      if (!signal.aborted) throw new AddressError('ProviderFailed', cause.message, { cause });
-      throw new AddressError('TimedOut', 'the addresses were not on the interface in time', { cause });
+      if (signal.aborted) throw timedOut(cause);
+      throw new AddressError('ProviderFailed', cause.message, { cause });
     }
   };
 }

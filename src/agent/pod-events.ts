@@ -72,6 +72,8 @@ export function podEvents(options: PodEventOptions): AnsweredEvents {
 function create(options: PodEventOptions, sandbox: PodSandbox, container: Container): ContainerAdjustment | undefined {
   const { pods, host } = options;
   const pod = pods.get(sandbox.id) ?? remember(options, sandbox, 'FromMemory');
+  // Also where the runtime has heard of a refusal too late.
+  if (pod !== undefined) pods.admit(pod);
   if (pod?.plan.state !== 'Verified') return undefined;
   const { section } = pod.plan;
   if (plannedNofile(section, container.name) === undefined) return undefined;
@@ -103,7 +105,9 @@ function adopt(options: PodEventOptions, sandboxes: readonly PodSandbox[], conta
   for (const sandbox of living) {
     const known = pods.get(sandbox.id);
     const pod = known === undefined ? remember(options, sandbox, 'WithKeys') : judgedAgain(options, known);
-    if (pod !== undefined) pods.put(withAlive(pod, ofSandbox.get(sandbox.id) ?? []));
+    if (pod === undefined) continue;
+    pods.admit(pod);
+    pods.put(withAlive(pod, ofSandbox.get(sandbox.id) ?? []));
   }
 }
 

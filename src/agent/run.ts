@@ -35,19 +35,13 @@ async function run(options: AgentOptions, signal: AbortSignal): Promise<void> {
   const registry = createMetrics({ eventLoopMonitoringPrecision: 100 });
   const metrics = agentMetrics(registry);
   const procRoot = prepareProc(options);
-  const workerOptions = {
+  const thread = createNamespaceWorker({
     procRoot,
     signal,
     onDiscarded: metrics.countDiscardedThread,
     ...(options.workerUrl === undefined ? {} : { workerUrl: options.workerUrl }),
-  };
-  const thread = createNamespaceWorker(workerOptions);
-  // Started now: on a slow node that takes longer than a new pod's sandbox has. Where it fails, the next request starts another.
-  await thread.run('/proc/self/ns/net', []).catch(() => undefined);
-  const worker = withQuickVisits(thread, {
-    procRoot,
-    onStranded: (error) => leaveAtOnce(options, error),
   });
+  const worker = withQuickVisits(thread, { procRoot, onStranded: (error) => leaveAtOnce(options, error) });
   const writer = createConnectionNodeWriter(options.api, (fields) =>
     options.logger.warn(
       { fields },

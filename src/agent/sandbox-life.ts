@@ -21,7 +21,7 @@ interface SandboxOptions {
  * The runtime waits 2 s for a new pod, for all plugins together. Sysctls that come later come in the next pass; without all
  * of its addresses the sandbox is not made, and the kubelet tries again.
  */
-const sandboxDeadlineMs = 1200;
+const sandboxDeadlineMs = 1500;
 
 /** Throws RefuseCreation. */
 export async function prepareSandbox(options: SandboxOptions, sandboxId: string, signal: AbortSignal): Promise<void> {

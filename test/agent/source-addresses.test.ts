@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, utimesSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import type { PlanSection } from '../../src/api/pod-annotation.ts';
+import { podNetworkProvider } from '../../src/addresses/pod-network.ts';
+import { nodeAccess } from '../../src/agent/assemble.ts';
 import {
   bridged,
   dualStack,
@@ -14,28 +15,10 @@ import {
 import { startShell, until } from '../linux/child-program.ts';
 import { makeNetworkNamespace, type NetworkNamespace } from '../linux/network-namespace.ts';
 import { Stage } from '../nri/stage.ts';
-import { startInPod } from './pod-program.ts';
-import { containerOf, type NodeSetting, setNode, signedPod } from './node-setting.ts';
+import { addressesIn, further, nodeOn, patience } from './address-setting.ts';
+import { containerOf, setNode, signedPod } from './node-setting.ts';
 
 /** A pod of a real network, its real IPAM plugin, and the agent between them. */
-
-const further = (extra: number): Partial<PlanSection> => ({
-  sourceAddresses: { provider: 'PodNetwork', extra, spread: 'Application' },
-  sysctls: {},
-});
-
-const patience = { timeout: 20_000, interval: 200 };
-
-const nodeOn = (network: PodNetwork): Promise<NodeSetting> =>
-  setNode({}, network.node.path, { addresses: network.provider });
-
-const addressesIn = (netns: NetworkNamespace): readonly string[] =>
-  execFileSync('ip', ['-n', netns.name, '-o', 'address', 'show', 'dev', 'eth0', 'scope', 'global'], {
-    encoding: 'utf8',
-  })
-    .split('\n')
-    .flatMap((line) => / inet6? (\S+)\/\d+/.exec(line)?.[1] ?? [])
-    .toSorted();
 
 /** Connects from the node to each address of a listener in the pod until all have answered. */
 const expectReached = async (network: PodNetwork, pod: NetworkNamespace, ips: readonly string[]): Promise<void> => {
@@ -50,6 +33,15 @@ s=socket.create_server(("",7000),family=socket.AF_INET6,dualstack_ipv6=True); pr
     () => execFileSync('nsenter', [`--net=${network.node.path}`, 'python3', '-c', connect, ...ips], { stdio: 'pipe' }),
     patience,
   );
+};
+
+/** Whose plugin takes as many seconds longer as `load` says, where that is there. */
+const slowProvider = ({ folder, configurationFolder, programFolders }: PodNetwork, load: string) => {
+  const slow = join(folder, 'slow');
+  mkdirSync(slow);
+  const program = `#!/bin/sh\n[ ! -f ${load} ] || sleep "$(cat ${load})"\nexec ${programFolders[0]}/host-local\n`;
+  writeFileSync(join(slow, 'host-local'), program, { mode: 0o755 });
+  return podNetworkProvider({ configurationFolder, programFolders: [slow], access: nodeAccess });
 };
 
 describe('a pod with four further addresses planned', () => {
@@ -162,6 +154,44 @@ describe('a pod with four further addresses planned', () => {
     ]);
   });
 
+  test('is not made where its node is too slow, which holds nobody up, and is when that has passed', async () => {
+    using network = await makePodNetwork(bridged);
+    using netns = makeNetworkNamespace();
+    const load = join(network.folder, 'load');
+    using node = await setNode({}, network.node.path, { addresses: slowProvider(network, load) });
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(4));
+    writeFileSync(load, '0.6');
+
+    const refused = await stage.runtime.call('RunPodSandbox', { pod });
+
+    expect(refused).toMatchObject({ code: 9, error: expect.stringContaining('not on the interface in time') });
+    expect(node.status().pods).toMatchObject([{ reason: 'AddressesMissing' }]);
+    await vi.waitFor(() => expect(network.stored()).toEqual(['10.99.0.2']), patience);
+    rmSync(load);
+    expect(await stage.runtime.call('RunPodSandbox', { pod })).toEqual({});
+    expect(addressesIn(netns)).toHaveLength(5);
+    expect(node.status().pods).toMatchObject([{ reason: 'Pending', sourceAddresses: { length: 5 } }]);
+    expect(stage.errors).toEqual([]);
+  });
+
+  test('that a runtime starts after a refusal, of which it heard too late, is not told of as refused', async () => {
+    using network = await makePodNetwork({ type: 'bridge', subnets: ['10.99.0.0/29'] });
+    using netns = makeNetworkNamespace();
+    using node = await nodeOn(network);
+    network.join('sandbox-1', netns);
+    await using stage = await Stage.play(node.handlers);
+    const pod = signedPod(node, netns, further(6));
+    expect(await stage.runtime.call('RunPodSandbox', { pod })).toMatchObject({ code: 9 });
+
+    await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
+
+    expect(node.status().pods).toMatchObject([
+      { reason: 'Pending', message: expect.stringContaining('container gateway') },
+    ]);
+  });
+
   test('starts without them where the network cannot be asked, and its report says why', async () => {
     using network = await makePodNetwork({ ...bridged, plugin: { ipMasq: true } });
     using netns = makeNetworkNamespace();
@@ -187,109 +217,6 @@ describe('a pod with four further addresses planned', () => {
     await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, network.node, further(4)) });
     expect(node.status().pods).toMatchObject([
       { reason: 'AddressesMissing', message: expect.stringContaining("node's network") },
-    ]);
-  });
-});
-
-/** Makes what is handed out look as if that had been long ago. */
-const old = (network: PodNetwork): void => {
-  for (const ip of network.stored()) utimesSync(join(network.folder, 'store', 'pods', ip), 1, 1);
-};
-
-describe('an agent that was away', () => {
-  test('finds the leases of the pods that are there, and puts on an interface what it was killed before', async () => {
-    using network = await makePodNetwork(bridged);
-    using netns = makeNetworkNamespace();
-    network.join('sandbox-1', netns);
-    await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
-    old(network);
-    using node = await nodeOn(network);
-    await using program = await startInPod('ulimit -Sn 8039');
-    const pod = signedPod(node, netns, further(2));
-    await using stage = await Stage.set();
-    const runtime = await stage.startRuntime();
-    stage.startPlugin(node.handlers);
-    await runtime.reached('synchronized');
-    await runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
-    await node.verifier.verifyAll(new AbortController().signal);
-
-    expect(addressesIn(netns)).toEqual(['10.99.0.2', '10.99.0.3', '10.99.0.4']);
-    expect(node.status().pods).toMatchObject([{ reason: 'AppliedLate', sourceAddresses: { length: 3 } }]);
-    expect(await node.giveBackLost()).toBe(0);
-    expect(network.stored()).toHaveLength(3);
-  });
-
-  test('tells the containers to come of a pod what an agent before it has leased, killed before it could say so', async () => {
-    using network = await makePodNetwork(bridged);
-    using netns = makeNetworkNamespace();
-    network.join('sandbox-1', netns);
-    await using stage = await Stage.set();
-    const runtime = await stage.startRuntime();
-    await network.provider.lease({ sandboxId: 'sandbox-1', netnsPath: netns.path }, 2, new AbortController().signal);
-    using node = await nodeOn(network);
-    const pod = signedPod(node, netns, further(2));
-    await runtime.call('RunPodSandbox', { pod });
-    stage.startPlugin(node.handlers);
-    await runtime.reached('synchronized');
-
-    const { adjust } = await runtime.call('CreateContainer', { pod, container: containerOf(0) });
-
-    const value = '10.99.0.2,10.99.0.3,10.99.0.4';
-    expect(adjust).toMatchObject({ env: [{ key: 'CONNECTIONBUDGET_SOURCE_ADDRESSES', value }] });
-    expect(addressesIn(netns)).toEqual(value.split(','));
-    const file = join(node.addressFolder, 'sandbox-1', 'source-addresses');
-    expect(readFileSync(file, 'utf8')).toBe(`${value.replaceAll(',', '\n')}\n`);
-    await node.settled();
-    expect(node.status().pods).toMatchObject([
-      { sourceAddresses: { length: 3 }, message: expect.stringMatching(/^not seen yet/) },
-    ]);
-  });
-
-  test('gives back the leases of the pods that ended meanwhile, with their files', async () => {
-    using network = await makePodNetwork(bridged);
-    using node = await nodeOn(network);
-    {
-      using netns = makeNetworkNamespace();
-      network.join('sandbox-1', netns);
-      await using stage = await Stage.play(node.handlers);
-      await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, netns, further(4)) });
-      network.leave('sandbox-1');
-    }
-    expect(network.stored()).toHaveLength(4);
-    using later = await nodeOn(network);
-    expect(await later.giveBackLost()).toBe(0); // they are younger than 30 s
-    old(network);
-    expect(await later.giveBackLost()).toBe(1);
-    expect(network.stored()).toEqual([]);
-  });
-
-  test('gives back what a reboot has left, though the runtime still lists the sandbox', async () => {
-    using network = await makePodNetwork(bridged);
-    using node = await nodeOn(network);
-    await using stage = await Stage.play(node.handlers);
-    {
-      using netns = makeNetworkNamespace();
-      network.join('sandbox-1', netns);
-      await stage.runtime.call('RunPodSandbox', { pod: signedPod(node, netns, further(2)) });
-    }
-    old(network);
-    expect(network.stored()).toHaveLength(3);
-    expect(await node.giveBackLost()).toBe(1);
-    expect(network.stored()).toEqual(['10.99.0.2']);
-  });
-
-  test('says of a pod that started meanwhile how many addresses it lacks', async () => {
-    using network = await makePodNetwork(bridged);
-    using netns = makeNetworkNamespace();
-    using node = await nodeOn(network);
-    network.join('sandbox-1', netns);
-    await using program = await startInPod('ulimit -Sn 8039');
-    await using stage = await Stage.play(node.handlers);
-    const pod = signedPod(node, netns, further(4));
-    await stage.runtime.call('PostStartContainer', { pod, container: containerOf(program.pid) });
-    await node.verifier.verifyAll(new AbortController().signal);
-    expect(node.status().pods).toMatchObject([
-      { reason: 'AddressesMissing', message: expect.stringMatching(/4 of them are missing: .*no agent was there/) },
     ]);
   });
 });
