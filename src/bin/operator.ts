@@ -126,6 +126,7 @@ const serveWebhook = async (running: Process, controller: Controller): Promise<v
   const webhook = await startWebhook({
     client,
     surroundings: controller.surroundings,
+    hurry: controller.hurry,
     names: { ...webhookNamesIn(settings.namespace), service: settings['webhook-service'] },
     port: settings['webhook-port'],
     ...(settings.host === undefined ? {} : { host: settings.host }),

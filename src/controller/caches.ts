@@ -28,6 +28,8 @@ export interface Caches {
   /** Resolves when every kind was listed once, or the signal fired. */
   readonly synced: Promise<void>;
   readonly contents: () => readonly CacheContents[];
+  /** WatchCache.hurry of every kind. */
+  readonly hurry: () => Promise<unknown> | undefined;
   readonly stopped: Promise<void>;
 }
 
@@ -77,8 +79,14 @@ export const startCaches = (options: CachesOptions): Caches => {
     cluster: { ...clusterOver(indices, lookups), leastNodeFacts: leastFacts.now },
     synced: Promise.all(each.map(({ synced }) => synced)).then(gate.open),
     contents: () => each.map(contentsOf),
+    hurry: () => hurry(each),
     stopped: Promise.all(each.map(({ stopped }) => stopped)).then(() => undefined),
   };
+};
+
+const hurry = (caches: readonly WatchCache<unknown>[]): Promise<unknown> | undefined => {
+  const missing = caches.map((cache) => cache.hurry()).filter((caughtUp) => caughtUp !== undefined);
+  return missing.length === 0 ? undefined : Promise.all(missing);
 };
 
 /** Closed until all is listed: CachesOptions.touched. */

@@ -38,6 +38,8 @@ export interface Controller {
   /** Resolves when the answers are whole, or the watching ended before. */
   readonly synced: Promise<void>;
   readonly watches: Caches['contents'];
+  /** The API server has called: it is there. Resolves when the answers are whole again; undefined: they are, or will not be soon. */
+  readonly hurry: Caches['hurry'];
   readonly isLeading: () => boolean;
   /** Resolves when the Lease was given back; rejects when leading failed of itself. */
   readonly retired: Promise<void>;
@@ -85,6 +87,7 @@ export const startController = (options: ControllerOptions): Controller => {
     surroundings: observations,
     synced: caches.synced,
     watches: caches.contents,
+    hurry: caches.hurry,
     isLeading: () => running.term !== undefined,
     retired: standForElection(running),
     stopped: Promise.all([caches.stopped, sampling.drained]).then(() => undefined),

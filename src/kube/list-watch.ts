@@ -2,6 +2,7 @@ import { type BackoffLimits, backoffMs } from './backoff.ts';
 import type { KubeClient } from './client.ts';
 import { sleep } from './deadline.ts';
 import { isKubeError, KubeError, type KubeErrorKind } from './kube-error.ts';
+import { Outage } from './outage.ts';
 import type { KubeObject, Resource } from './resources.ts';
 import { createWatchStore, type Project, type WatchHandlers, type WatchStore } from './watch-store.ts';
 import { listPages, watchOnce, type WatchScope } from './watch-stream.ts';
@@ -47,6 +48,11 @@ export interface WatchCache<T> {
   /** Since the server said anything, a bookmark too; undefined before the first complete list. */
   readonly silentMs: () => number | undefined;
   readonly hasSynced: () => boolean;
+  /**
+   * For whoever has just heard of the server: where the watch could not reach it, it tries again now. Resolves when it has what
+   * it missed; undefined: it missed nothing, or that is not worth waiting for.
+   */
+  readonly hurry: () => Promise<void> | undefined;
   /** Resolves after the first complete list, or when the watch was stopped before. */
   readonly synced: Promise<void>;
   /** Resolves when the signal fired and no handler will be called any more. */
@@ -56,8 +62,15 @@ export interface WatchCache<T> {
 /** How long a watch must have lived for its next failure to count as the first. */
 const healthyAfterMs = 10_000;
 
+/** What happened while a watch was away comes as soon as it goes on, without a mark where that ends. */
+const catchUpMs = 50;
+
 /** The watch can go on where it was: what was sent so far is whole, the server is only away. */
 const resumable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'TooManyRequests', 'Unavailable']);
+/** What a server answers that is not yet whole again, or has forgotten where the watch was. */
+const recovering: ReadonlySet<KubeErrorKind> = new Set(['TooManyRequests', 'Unavailable', 'Gone']);
+/** After these a server that is known to be there may be asked again at once; the others say how long to wait. */
+const hurriable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'Gone']);
 /** How a server says that it does not know WatchList; a very old one ignores it and never ends the initial events. */
 const refusals: ReadonlySet<KubeErrorKind> = new Set(['Invalid', 'BadRequest', 'Timeout']);
 
@@ -69,20 +82,27 @@ interface WatchState {
   resumeFrom: string | undefined;
   watchList: boolean;
   failures: number;
+  /** The last one. */
+  failedBy: KubeErrorKind | undefined;
   hasSynced: boolean;
   heardAtMs: number;
+  outage: Outage | undefined;
 }
+
+const stateAtStart = (watchList: boolean): WatchState => ({
+  resumeFrom: undefined,
+  watchList,
+  failures: 0,
+  failedBy: undefined,
+  hasSynced: false,
+  heardAtMs: performance.now(),
+  outage: undefined,
+});
 
 /** Keeps a projection of all objects of one kind equal to the API server's until the signal fires. */
 export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOptions<Wire, T>): WatchCache<T> {
   const handlers = options.handlers ?? {};
-  const state: WatchState = {
-    resumeFrom: undefined,
-    watchList: options.watchList ?? true,
-    failures: 0,
-    hasSynced: false,
-    heardAtMs: performance.now(),
-  };
+  const state = stateAtStart(options.watchList ?? true);
   const store = createWatchStore<Wire, T>({
     project: options.project,
     handlers,
@@ -95,6 +115,7 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
     state.resumeFrom = resourceVersion;
     state.heardAtMs = performance.now();
     options.report?.({ type: 'Listed', objects: store.entries.size });
+    endOutage(state);
     if (state.hasSynced) return;
     state.hasSynced = true;
     store.announceSynced();
@@ -110,9 +131,15 @@ export function startListWatch<Wire extends KubeObject, T>(options: ListWatchOpt
     digest: () => store.digest(),
     silentMs: () => (state.hasSynced ? performance.now() - state.heardAtMs : undefined),
     hasSynced: () => state.hasSynced,
+    hurry: () => state.outage?.hurry(),
     synced: synced.promise,
     stopped,
   };
+}
+
+function endOutage(state: WatchState): void {
+  state.outage?.end();
+  state.outage = undefined;
 }
 
 function* valuesOf<Wire extends KubeObject, T>(store: WatchStore<Wire, T>): Iterable<T> {
@@ -136,14 +163,30 @@ async function keepWatching<Wire extends KubeObject, T>(watch: Watch<Wire, T>): 
     } catch (error) {
       if (signal.aborted) return;
       const lifeMs = performance.now() - startedAtMs;
-      await sleep(retryAfter(watch, asKubeError(error), lifeMs), signal);
+      await pauseAfter(watch, asKubeError(error), lifeMs);
     }
   }
 }
 
+async function pauseAfter<Wire extends KubeObject, T>(
+  watch: Watch<Wire, T>,
+  error: KubeError,
+  lifeMs: number,
+): Promise<void> {
+  const { options, state } = watch;
+  const pauseMs = retryAfter(watch, error, lifeMs);
+  if (error.kind === 'Network') state.outage ??= new Outage();
+  else if (!recovering.has(error.kind)) endOutage(state);
+  if (state.outage !== undefined && hurriable.has(error.kind)) await state.outage.pause(pauseMs, options.signal);
+  else await sleep(pauseMs, options.signal);
+}
+
 /** One connection: lists if it has to, then follows. Returns when the server ended the watch in order. */
 async function attempt<Wire extends KubeObject, T>({ options, store, state, listed }: Watch<Wire, T>): Promise<void> {
-  const scope: WatchScope<Wire> = { ...options, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };
+  const opened = (): void => {
+    if (state.outage !== undefined && state.resumeFrom !== undefined) setTimeout(endOutage, catchUpMs, state);
+  };
+  const scope: WatchScope<Wire> = { ...options, opened, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };
   if (state.resumeFrom === undefined) store.beginRelist();
   if (state.resumeFrom === undefined && !state.watchList) {
     const resourceVersion = await listPages(scope, (object) => store.change(object));
@@ -167,15 +210,18 @@ function retryAfter<Wire extends KubeObject, T>(
   error: KubeError,
   lifeMs: number,
 ): number {
+  // How often a server could not be reached says nothing of one that answers.
+  const isBack = state.failedBy === 'Network' && error.kind !== 'Network';
   const isRefused = refusals.has(error.kind) && !isBehind(error);
   if (state.resumeFrom === undefined && state.watchList && isRefused) {
     state.watchList = false;
   } else if (!resumable.has(error.kind)) {
     state.resumeFrom = undefined;
   }
-  state.failures = lifeMs >= healthyAfterMs ? 1 : state.failures + 1;
+  state.failures = lifeMs >= healthyAfterMs || isBack ? 1 : state.failures + 1;
   const limits = options.backoff ?? { baseMs: 1_000, maximumMs: 30_000 };
   const retryInMs = backoffMs(limits, state.failures, error.retryAfterMs);
+  state.failedBy = error.kind;
   options.report?.({ type: 'Interrupted', error, retryInMs, relists: state.resumeFrom === undefined });
   return retryInMs;
 }

@@ -21,6 +21,8 @@ export interface WatchScope<T extends KubeObject> {
   readonly fieldSelector?: string;
   readonly metadataOnly?: boolean;
   readonly stallTimeoutMs: number;
+  /** The server has begun to answer a watch. */
+  readonly opened?: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -76,7 +78,9 @@ export async function watchOnce<T extends KubeObject>(
   const turn = createTurns();
   const decoder = createLineDecoder(maximumObjectBytes, textToParse);
   const options = { signal, stallTimeoutMs, timeoutMs: firstByteTimeoutMs };
-  for await (const chunk of await scope.client.transport.stream(watchRequest(scope, resumeFrom), options)) {
+  const body = await scope.client.transport.stream(watchRequest(scope, resumeFrom), options);
+  scope.opened?.();
+  for await (const chunk of body) {
     for (const line of decoder.push(chunk)) {
       if (signal.aborted) return;
       handle(parseWatchEvent<T>(line));

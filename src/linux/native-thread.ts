@@ -48,7 +48,7 @@ export class NativeThread<Message> {
 
   #hear(message: Message | typeof LOADED): void {
     if (message === LOADED) this.#isLoaded = true;
-    else if (!this.#isGivenUp) this.#options.onMessage(message as Message);
+    else if (!this.#isGivenUp) this.#options.onMessage(message);
     if (this.#isGivenUp) this.end();
   }
 

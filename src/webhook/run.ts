@@ -36,6 +36,8 @@ export const webhookNamesIn = (namespace: string): WebhookNames => ({
 export interface WebhookOptions {
   readonly client: KubeClient;
   readonly surroundings: Surroundings;
+  /** Called at each review, which waits a moment for what it gives: what the surroundings missed of an outage of the API server. */
+  readonly hurry?: () => Promise<unknown> | undefined;
   readonly names: WebhookNames;
   /** Default 8443; 0: a free one. */
   readonly port?: number;
@@ -82,11 +84,12 @@ export const startWebhook = async (options: WebhookOptions): Promise<Webhook> =>
   const parts = partsFor(options);
   observeKeys(options.metrics, parts.keys.signing);
   const prepared = await prepare(parts);
-  const { surroundings, logger, host, port = 8443 } = options;
+  const { surroundings, hurry, logger, host, port = 8443 } = options;
   const address = host === undefined ? { port } : { port, host };
   const server = await startWebhookServer(
     {
       surroundings,
+      ...(hurry === undefined ? {} : { hurry }),
       logger,
       certificate: prepared.certificate,
       metrics: parts.metrics,

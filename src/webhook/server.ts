@@ -14,6 +14,8 @@ export interface WebhookServerOptions extends Omit<AnswerContext, 'admitPod'> {
   readonly port: number;
   readonly host?: string;
   readonly metrics: WebhookMetrics;
+  /** WebhookOptions.hurry */
+  readonly hurry?: () => Promise<unknown> | undefined;
   /** Somebody who called does not trust the certificate. */
   readonly onDistrust?: () => void;
 }
@@ -36,6 +38,9 @@ const mostBodyBytes = 16 * 1024 * 1024;
 const mostLargeBytes = 64 * 1024 * 1024;
 const smallBodyBytes = 1024 * 1024;
 const finishWithinMs = 5_000;
+/** The shortest time that an API server gives a webhook of ours is 2 s. */
+const catchUpWithinMs = 1_000;
+const never = new AbortController().signal;
 
 /** What is held of bodies beyond their first MiB. */
 interface LargeBodies {
@@ -70,7 +75,7 @@ export const startWebhookServer = async (
     useCertificate: (certificate) => server.setSecureContext(tlsOptions(certificate)),
     drain: async (delayMs) => {
       state.draining = true;
-      await sleep(delayMs, new AbortController().signal);
+      await sleep(delayMs, never);
       await close(server);
     },
   };
@@ -98,7 +103,7 @@ const pathOf = ({ url = '' }: IncomingMessage): WebhookPath | undefined => {
 const serve = async (
   request: IncomingMessage,
   response: ServerResponse,
-  context: AnswerContext & { readonly metrics: WebhookMetrics; readonly large: LargeBodies },
+  context: AnswerContext & Pick<WebhookServerOptions, 'metrics' | 'hurry'> & { readonly large: LargeBodies },
 ): Promise<void> => {
   const path = pathOf(request);
   if (path === undefined) return write(response, { status: 404, body: 'not found\n' });
@@ -108,6 +113,8 @@ const serve = async (
   const body = await readBody(request, context.large);
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
+  const caughtUp = context.hurry?.();
+  if (caughtUp !== undefined) await Promise.race([caughtUp, sleep(catchUpWithinMs, never)]);
   const answer: Answer =
     body === 'TooLarge' ? { status: 413, body: 'too large\n', result: 'TooLarge' } : answerFor(path, body, context);
   context.metrics.answered(path, answer.result, (performance.now() - startedAtMs) / 1000);

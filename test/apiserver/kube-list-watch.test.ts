@@ -144,6 +144,22 @@ describe('Retry-After is waited for', () => {
   });
 });
 
+test('a server that is back, and not ready yet, is not made to pay for how long it was away', async () => {
+  const { cache, interruptions, kinds } = follow({ backoff: { baseMs: 20, maximumMs: 60_000 } });
+  await cache.synced;
+  setting.proxy.setDown(true);
+  await until(() => kinds().length >= 6, true);
+  setting.proxy.answerNext(/watch=true/, { status: 503, body: 'caches are being filled' });
+  setting.proxy.setDown(false);
+  await until(() => kinds().includes('Unavailable'), true);
+  expect(interruptions().at(-1)).toMatchObject({
+    error: { kind: 'Unavailable' },
+    retryInMs: expect.toSatisfy(isFirstPause),
+  });
+});
+
+const isFirstPause = (ms: number): boolean => ms <= 20;
+
 describe('no answer of the server stops it', () => {
   test.each([400, 401, 403, 404, 409, 418, 500, 502, 504])('%i', async (status) => {
     await create('a', '1');

@@ -40,3 +40,25 @@ test('after the API server was killed and came back all caches are equal to it, 
   await setting.direct.patch(configMapTarget('stays'), { data: { value: 'still followed' } }, call);
   for (const { cache } of watches) await until(() => cache.get(`${namespace}/stays`), 'still followed');
 });
+
+test.each([true, false])(
+  'who hears of a server that is back has at once what a watch missed (WatchList %s)',
+  async (watchList) => {
+    const { cache, contents } = followConfigMaps(setting, {
+      watchList,
+      backoff: { baseMs: 600_000, maximumMs: 600_000 },
+    });
+    await cache.synced;
+    expect(cache.hurry()).toBeUndefined();
+    const name = `missed-${watchList}`;
+
+    setting.proxy.setDown(true);
+    await until(() => cache.hurry() !== undefined, true);
+    await setting.direct.create(configMaps, configMap(name, 'seen'), call);
+    setting.proxy.setDown(false);
+    await cache.hurry();
+
+    expect(contents()).toMatchObject({ [`${namespace}/${name}`]: 'seen' });
+    expect(cache.hurry()).toBeUndefined();
+  },
+);

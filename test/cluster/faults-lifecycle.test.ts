@@ -4,7 +4,7 @@ import { planned, plannedDescriptors, probe } from './fault-actions.ts';
 import { type InstallOptions, upgradeChart } from './install-operator.ts';
 import { kubectl } from './lab/cluster.ts';
 import { probeReference } from './lab/images.ts';
-import { agentConnected, conditions, eventually, nodeStatus, podReport, softNofileOf } from './operator-questions.ts';
+import { agentConnected, condition, eventually, nodeStatus, podReport, softNofileOf } from './operator-questions.ts';
 import { progress, useClusterWithOperator } from './operator-setting.ts';
 import { containerd } from './running-container.ts';
 
@@ -26,9 +26,6 @@ beforeAll(async () => {
 
 const install = (reference = installed): Promise<void> =>
   upgradeChart(cluster(), { image: { reference }, options }, progress);
-
-const condition = (app: string, type: string, is: string): Promise<unknown> =>
-  eventually(`${app} is ${type} ${is}`, async () => (await conditions(cluster(), 'planned', app))[type] === is);
 
 /** Another pod of the budget `turn` each second until the action is over; gives how many. */
 const createDuring = async (prefix: string, action: () => Promise<void>): Promise<number> => {
@@ -72,7 +69,7 @@ test.each([
       async () => (await nodeStatus(cluster())).agent.version === version,
     );
     await agentConnected(cluster());
-    await condition('turn', 'Applied', 'True AllPodsCurrent');
+    await condition(cluster(), 'turn', 'Applied True AllPodsCurrent');
     await eventually('all are verified', async () => {
       const reports = (await nodeStatus(cluster())).pods.filter(({ name }) => name.startsWith(way));
       return reports.length === created && reports.every(({ verified }) => verified);
@@ -88,7 +85,7 @@ test('with the agent away first, pods start as Kubernetes starts them, and are r
   await eventually('its last word', async () => (await nodeStatus(cluster())).agent.message === 'the agent has ended');
   await probe(cluster(), 'agentless');
   expect(await softNofileOf(cluster(), 'agentless')).toBe(1024);
-  await condition('agentless', 'Ready', 'False AgentAbsent');
+  await condition(cluster(), 'agentless', 'Ready False AgentAbsent');
 
   await install();
   await eventually('the pod is repaired', async () => (await podReport(cluster(), 'agentless'))?.verified);
@@ -103,7 +100,7 @@ test('with the CRDs away first, pods start; with them back, budgets work again a
   await planned(cluster(), 'again');
   await probe(cluster(), 'again');
   expect(await softNofileOf(cluster(), 'again')).toBe(plannedDescriptors);
-  await condition('again', 'Verified', 'True AllPodsVerified');
+  await condition(cluster(), 'again', 'Verified True AllPodsVerified');
 }, 240_000);
 
 test('with the namespace away at once and the webhook configurations left, pods start and budgets can be deleted', async () => {

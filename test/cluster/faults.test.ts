@@ -19,8 +19,8 @@ import { probeReference } from './lab/images.ts';
 import { findDaemon, restartDaemon } from './lab/process.ts';
 import {
   agentConnected,
+  condition,
   conditionMessages,
-  conditions,
   eventually,
   nodeStatus,
   podReport,
@@ -38,9 +38,6 @@ const cluster = useClusterWithOperator({ by: 'Manifests' });
 
 const reported = (app: string, reason: string): Promise<unknown> =>
   eventually(`${app} is ${reason}`, async () => (await podReport(cluster(), app))?.reason === reason);
-
-const condition = (app: string, type: string, is: string): Promise<unknown> =>
-  eventually(`${app} is ${type} ${is}`, async () => (await conditions(cluster(), 'planned', app))[type] === is);
 
 const repaired = (app: string): Promise<unknown> =>
   eventually('the limits are repaired', async () => (await softNofileOf(cluster(), app)) === plannedDescriptors);
@@ -84,7 +81,7 @@ test('an agent that is stopped holds no pod up, and repairs what it has missed w
 
   await repaired('frozen');
   await reported('frozen', 'AppliedLate');
-  await condition('frozen', 'Verified', 'True AppliedLate');
+  await condition(cluster(), 'frozen', 'Verified True AppliedLate');
   await agentConnected(cluster());
 }, 180_000);
 
@@ -114,12 +111,12 @@ test('a node whose runtime has NRI turned off says so, before a pod and of each;
     expect((await nodeStatus(cluster())).agent.connected).toBe(false);
     await probe(cluster(), 'unserved');
     expect(await softNofileOf(cluster(), 'unserved')).toBe(1024);
-    await condition('unserved', 'Ready', 'False AgentAbsent');
+    await condition(cluster(), 'unserved', 'Ready False AgentAbsent');
     expect((await conditionMessages(cluster(), 'planned', 'unserved'))['Verified']).toContain(why);
   });
 
   await repaired('unserved');
-  await condition('unserved', 'Verified', 'True AppliedLate');
+  await condition(cluster(), 'unserved', 'Verified True AppliedLate');
 }, 240_000);
 
 test('a kubelet that is restarted starts pods with their limits, and leaves those that run', async () => {
@@ -158,7 +155,7 @@ test('a pod that its kubelet refuses for a sysctl set by hand is told of, with w
   const input = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec });
   await kubectl(cluster(), ['apply', '-f', '-'], { signal, input });
 
-  await condition('refused', 'Applied', 'False PodsRefused');
+  await condition(cluster(), 'refused', 'Applied False PodsRefused');
   expect((await conditionMessages(cluster(), 'planned', 'refused'))['Applied']).toContain(
     'forbidden sysctl: "net.core.somaxconn"',
   );
@@ -171,7 +168,7 @@ test('without the webhook pods start as Kubernetes starts them, and the budget s
   expect(await softNofileOf(cluster(), 'unpatched')).toBe(1024);
 
   await scaleController(cluster(), 2);
-  await condition('unpatched', 'Applied', 'False PodsOutdated');
+  await condition(cluster(), 'unpatched', 'Applied False PodsOutdated');
 }, 240_000);
 
 test('a webhook whose replicas are all stopped holds a pod up no longer than its 2 s, and the budget says so', async () => {
@@ -188,7 +185,7 @@ test('a webhook whose replicas are all stopped holds a pod up no longer than its
     expect(performance.now() - before).toBeLessThan(15_000);
     expect(await softNofileOf(cluster(), 'stalled')).toBe(1024);
   });
-  await condition('stalled', 'Applied', 'False PodsOutdated');
+  await condition(cluster(), 'stalled', 'Applied False PodsOutdated');
 }, 180_000);
 
 test('while the API server is gone a container that starts anew gets its limits, and what was seen is told later', async () => {
@@ -208,8 +205,8 @@ test('while the API server is gone a container that starts anew gets its limits,
 
   await planned(cluster(), 'after-api-server');
   await probe(cluster(), 'after-api-server');
-  await condition('after-api-server', 'Verified', 'True AllPodsVerified');
-  await condition('survivor', 'Verified', 'True AllPodsVerified');
+  await condition(cluster(), 'after-api-server', 'Verified True AllPodsVerified');
+  await condition(cluster(), 'survivor', 'Verified True AllPodsVerified');
   expect(await restartsOf(cluster())).toBe(before);
 }, 240_000);
 
@@ -220,6 +217,6 @@ test('an etcd that stands still for 20 s restarts no part of it', async () => {
 
   await probe(cluster(), 'patient');
   expect(await softNofileOf(cluster(), 'patient')).toBe(plannedDescriptors);
-  await condition('patient', 'Verified', 'True AllPodsVerified');
+  await condition(cluster(), 'patient', 'Verified True AllPodsVerified');
   expect(await restartsOf(cluster())).toBe(before);
 }, 180_000);

@@ -66,6 +66,16 @@ export const conditionMessages = async (cluster: Cluster, namespace: string, nam
   return Object.fromEntries(all.map(({ type, message }) => [type, message]));
 };
 
+/** Waits for "Verified True AllPodsVerified" and the like of a budget in `planned`; the error tells what it was last. */
+export const condition = (cluster: Cluster, app: string, wanted: string): Promise<true> =>
+  eventually(`${app} is ${wanted}`, async () => {
+    const all = await conditionsOf(cluster, 'planned', app);
+    if (all.some(({ type, status, reason }) => `${type} ${status} ${reason}` === wanted)) return true;
+    throw new Error(
+      all.map(({ type, status, reason, message }) => `${type} ${status} ${reason}: ${message}`).join('\n'),
+    );
+  });
+
 const system = ['-n', 'connectionbudget-system'];
 
 export const agentConnected = (cluster: Cluster): Promise<true> =>

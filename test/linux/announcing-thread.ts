@@ -2,9 +2,9 @@
 import { getEnvironmentData } from 'node:worker_threads';
 
 const loading = getEnvironmentData('loading') as unknown as Int32Array;
-const { dlopen } = process;
+const dlopen = process.dlopen.bind(process);
 process.dlopen = (...all) => {
   Atomics.add(loading, 0, 1);
-  dlopen.apply(process, all);
+  dlopen(...all);
 };
 await import('../../src/linux/namespace-worker-thread.ts');

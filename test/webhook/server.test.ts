@@ -36,10 +36,14 @@ const failing: Surroundings = {
   },
 };
 
-const start = async (surroundings = working, counted = webhookMetrics): Promise<WebhookServer> => {
+const start = async (
+  surroundings = working,
+  { counted = webhookMetrics, ...more }: { counted?: typeof webhookMetrics; hurry?: () => Promise<void> } = {},
+): Promise<WebhookServer> => {
   const server = await startWebhookServer(
     {
       surroundings,
+      ...more,
       signer: () => ({ keyId: 'key', sign: () => Buffer.alloc(64) }),
       logger: createLogger({ level: 'error', name: 'test', destination: new PassThrough().resume() }),
       certificate: certificateOf(set),
@@ -101,6 +105,16 @@ test('a pod’s review is answered with its uid and a patch', async () => {
     kind: 'AdmissionReview',
     response: { uid: 'u1', allowed: true, patchType: 'JSONPatch' },
   });
+});
+
+test('a review waits for what was missed while the API server was away, and not for ever', async () => {
+  let budgets: readonly ReturnType<typeof parsedBudget>[] = [];
+  const surroundings = { ...working, budgetsMeaning: () => budgets };
+  const late = await start(surroundings, { hurry: async () => void (budgets = [parsedBudget()]) });
+  const never = await start(surroundings, { hurry: () => new Promise(() => undefined) });
+
+  expect((await send(late, '/mutate-pods', [review(pod)])).body).toContain('JSONPatch');
+  expect((await send(never, '/mutate-pods', [review(pod)])).status).toBe(200);
 });
 
 test('a bad budget’s review is answered with 422 and its causes', async () => {
@@ -198,7 +212,7 @@ test('a request that cannot be answered at all ends its own connection and no ot
   const answered = (): void => {
     for (const failure of failures.splice(0)) throw failure;
   };
-  const server = await start(working, { ...webhookMetrics, answered });
+  const server = await start(working, { counted: { ...webhookMetrics, answered } });
 
   await expect(send(server, '/mutate-pods', [review(pod)])).rejects.toThrow('socket hang up');
   expect((await send(server, '/mutate-pods', [review(pod)])).status).toBe(200);
