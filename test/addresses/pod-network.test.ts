@@ -25,7 +25,7 @@ const leaseIn = (network: PodNetwork, count: number, netnsPath: string) =>
 
 const bothFamilies = {
   primaries: ['10.99.0.2', 'fd99::2'],
-  addresses: ['10.99.0.3', 'fd99::3', '10.99.0.4', 'fd99::4', '10.99.0.5', 'fd99::5'],
+  addresses: ['10.99.0.3', '10.99.0.4', '10.99.0.5', 'fd99::3', 'fd99::4', 'fd99::5'],
 };
 
 describe('further addresses of a pod', () => {

@@ -161,8 +161,8 @@ describe('a pod with four further addresses planned', () => {
     using node = await setNode({}, network.node.path, { addresses: slowProvider(network, load) });
     network.join('sandbox-1', netns);
     await using stage = await Stage.play(node.handlers);
-    const pod = signedPod(node, netns, further(4));
-    writeFileSync(load, '0.6');
+    const pod = signedPod(node, netns, further(5));
+    writeFileSync(load, '0.9');
 
     const refused = await stage.runtime.call('RunPodSandbox', { pod });
 
@@ -171,8 +171,8 @@ describe('a pod with four further addresses planned', () => {
     await vi.waitFor(() => expect(network.stored()).toEqual(['10.99.0.2']), patience);
     rmSync(load);
     expect(await stage.runtime.call('RunPodSandbox', { pod })).toEqual({});
-    expect(addressesIn(netns)).toHaveLength(5);
-    expect(node.status().pods).toMatchObject([{ reason: 'Pending', sourceAddresses: { length: 5 } }]);
+    expect(addressesIn(netns)).toHaveLength(6);
+    expect(node.status().pods).toMatchObject([{ reason: 'Pending', sourceAddresses: { length: 6 } }]);
     expect(stage.errors).toEqual([]);
   });
 
