@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { callIpam, type IpamSetting } from './cni-ipam.ts';
 import { type CniNetwork, type DelegatingNetwork, networkFileOf, parseDelegate, parseNetwork } from './cni-network.ts';
 import { isOwnLease, leaseName, readStore, type StoredLease } from './host-local-store.ts';
@@ -41,7 +42,10 @@ async function lease(setting: PodNetworkSetting, { pod, count, signal }: Wanted)
   if (failed.length > 0) {
     // What one that was killed half way had taken is given back too; what cannot be is found as a leak.
     await giveBack(setting, network, { sandboxId: pod.sandboxId, names: wanted }).catch(() => undefined);
-    throw withCount(failed[0]?.reason, failed.length, count);
+    throw mostTelling(
+      failed.map(({ reason }) => reason),
+      count,
+    );
   }
   const addresses = [
     ...before.addresses.map(({ address }) => address),
@@ -69,11 +73,13 @@ async function callEach<T>(names: readonly string[], call: (name: string) => Pro
   return results;
 }
 
-/** An exhausted range says how many are missing. */
-function withCount(error: unknown, missing: number, count: number): unknown {
-  if (!(error instanceof AddressError) || error.kind !== 'RangeExhausted') return error;
-  const message = `${missing} of ${count} further addresses are missing: ${error.message}`;
-  return new AddressError('RangeExhausted', message, { cause: error });
+/** The first, but an exhausted range before all, with how many are missing. */
+function mostTelling(errors: readonly unknown[], count: number): unknown {
+  const exhausted = errors.filter((error) => error instanceof AddressError && error.kind === 'RangeExhausted');
+  const [cause] = exhausted;
+  if (!(cause instanceof AddressError)) return errors[0];
+  const message = `${exhausted.length} of ${count} further addresses are missing: ${cause.message}`;
+  return new AddressError('RangeExhausted', message, { cause });
 }
 
 async function release(setting: PodNetworkSetting, sandboxId: string, signal: AbortSignal): Promise<void> {
@@ -127,8 +133,10 @@ interface Found extends Pick<Leases, 'sandboxId' | 'addresses' | 'count' | 'take
   readonly own: readonly StoredLease[];
 }
 
-/** 10.0.0.9 before 10.0.0.10, IPv4 before IPv6: a pod is told the same order by every agent. */
-const inOrder = new Intl.Collator('en', { numeric: true }).compare;
+const byNumbers = new Intl.Collator('en', { numeric: true });
+
+/** IPv4 before IPv6, 10.0.0.9 before 10.0.0.10: a pod is told the same order by every agent. */
+const inOrder = (a: string, b: string): number => isIP(a) - isIP(b) || byNumbers.compare(a, b);
 
 function leasesOf({ attachment }: CniNetwork, { own, addresses, ...rest }: Found): Leases {
   const interfaceName = own[0]?.interfaceName ?? '';

@@ -80,6 +80,7 @@ function hostFor(
     nodeNetnsPath,
     addresses: addressProviders(options, worker),
     addressFiles: new AddressFiles(options.addressFolder),
+    dressing: new Set(),
     spread: new PodSpread({ setting: options.spread, worker, nodeNetnsPath }),
   };
 }

@@ -36,9 +36,14 @@ export async function dressPod(pod: PlannedPod, host: Host, signal: AbortSignal)
 async function dress(pod: PlannedPod, host: Host, signal: AbortSignal): Promise<Leases> {
   const { sandboxId, netnsPath } = pod;
   if (netnsPath === undefined) throw new AddressError('HostNetwork', onNodeNetwork);
-  const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, furtherAddressesOf(pod), signal);
-  await orGiveBack(pod, leases, { host, netnsPath, signal });
-  return leases;
+  host.dressing.add(sandboxId);
+  try {
+    const leases = await providerFor(pod, host).lease({ sandboxId, netnsPath }, furtherAddressesOf(pod), signal);
+    await orGiveBack(pod, leases, { host, netnsPath, signal });
+    return leases;
+  } finally {
+    host.dressing.delete(sandboxId);
+  }
 }
 
 /** Rejects with AddressError: what is being done then takes itself back, and may take longer than the runtime waits. */

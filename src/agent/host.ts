@@ -17,5 +17,7 @@ export interface Host {
   readonly nodeNetnsPath: () => string;
   readonly addresses: AddressProviders;
   readonly addressFiles: AddressFiles;
+  /** Sandboxes that addresses are being given to, or taken back from: what is held for them is about to change. */
+  readonly dressing: Set<string>;
   readonly spread: PodSpread;
 }

@@ -73,9 +73,8 @@ interface Round {
 }
 
 async function lookAtAll({ pods, host, signal }: Round, isMeant: (pod: PlannedPod) => boolean): Promise<void> {
-  const concerned = pods
-    .all()
-    .filter((pod) => furtherAddressesOf(pod) > 0 && isMeant(pod) && !hasEnded(pod, host.procRoot));
+  const isSettled = (pod: PlannedPod): boolean => !host.dressing.has(pod.sandboxId) && !hasEnded(pod, host.procRoot);
+  const concerned = pods.all().filter((pod) => furtherAddressesOf(pod) > 0 && isMeant(pod) && isSettled(pod));
   for (const [provider, ofProvider] of Map.groupBy(concerned, (pod) => providerFor(pod, host))) {
     // Read each time: what the network keeps also tells what an earlier agent leased.
     const seen = await readHeld(

@@ -152,6 +152,11 @@ export class PlannedPods {
     this.#onChange();
   }
 
+  /** A pod whose last sandbox was refused, and which has not started since. */
+  refused(uid: string): PlannedPod | undefined {
+    return this.#refused.get(uid)?.pod;
+  }
+
   /** The pod starts, after one of its sandboxes was refused or none. */
   admit({ uid }: PlannedPod): void {
     if (this.#refused.delete(uid)) this.#onChange();

@@ -138,7 +138,9 @@ function remember(
   const netnsPath = readNetnsPath(sandbox, host);
   const netns = { netnsPath, netnsOwner: readNetnsOwner(sandbox, netnsPath, host.procRoot) };
   const cgroupParent = sandbox.linux?.cgroupParent ?? '';
-  const nothing = { sysctls: unchecked, addresses: noAddresses, spread: unchecked, containers: new Map(), usage: {} };
+  // Why an earlier sandbox got no addresses is why this one has none, until it is given some.
+  const addresses = pods.refused(uid)?.addresses ?? noAddresses;
+  const nothing = { sysctls: unchecked, addresses, spread: unchecked, containers: new Map(), usage: {} };
   pods.put({ ...identity, plan, ...netns, cgroupParent, sandboxNofile, ...nothing });
   return pods.get(sandboxId);
 }

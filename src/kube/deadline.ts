@@ -30,7 +30,7 @@ export function startDeadline(parent: AbortSignal, timeoutMs: number): Deadline 
 
 /** Resolves after `delayMs`, or at once when the signal fires; never rejects. */
 export async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
+  if (signal.aborted || delayMs <= 0) return;
   using pause = startDeadline(signal, delayMs);
   await new Promise<void>((resolve) => pause.signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -67,10 +67,8 @@ const catchUpMs = 50;
 
 /** The watch can go on where it was: what was sent so far is whole, the server is only away. */
 const resumable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'TooManyRequests', 'Unavailable']);
-/** What a server answers that is not yet whole again, or has forgotten where the watch was. */
-const recovering: ReadonlySet<KubeErrorKind> = new Set(['TooManyRequests', 'Unavailable', 'Gone']);
-/** After these a server that is known to be there may be asked again at once; the others say how long to wait. */
-const hurriable: ReadonlySet<KubeErrorKind> = new Set(['Network', 'Gone']);
+/** What a server answers that will not answer otherwise soon: there is nothing to catch up with. */
+const final: ReadonlySet<KubeErrorKind> = new Set(['NotFound', 'Forbidden', 'Unauthorized', 'BadRequest', 'Invalid']);
 /** How a server says that it does not know WatchList; a very old one ignores it and never ends the initial events. */
 const refusals: ReadonlySet<KubeErrorKind> = new Set(['Invalid', 'BadRequest', 'Timeout']);
 
@@ -82,10 +80,10 @@ interface WatchState {
   resumeFrom: string | undefined;
   watchList: boolean;
   failures: number;
-  /** The last one. */
-  failedBy: KubeErrorKind | undefined;
   hasSynced: boolean;
   heardAtMs: number;
+  /** The server has begun to answer the present attempt. */
+  isReached: boolean;
   outage: Outage | undefined;
 }
 
@@ -93,9 +91,9 @@ const stateAtStart = (watchList: boolean): WatchState => ({
   resumeFrom: undefined,
   watchList,
   failures: 0,
-  failedBy: undefined,
   hasSynced: false,
   heardAtMs: performance.now(),
+  isReached: false,
   outage: undefined,
 });
 
@@ -174,19 +172,29 @@ async function pauseAfter<Wire extends KubeObject, T>(
   lifeMs: number,
 ): Promise<void> {
   const { options, state } = watch;
-  const pauseMs = retryAfter(watch, error, lifeMs);
-  if (error.kind === 'Network') state.outage ??= new Outage();
-  else if (!recovering.has(error.kind)) endOutage(state);
-  if (state.outage !== undefined && hurriable.has(error.kind)) await state.outage.pause(pauseMs, options.signal);
+  const isUnreached = error.status === 0 && !state.isReached;
+  // How often a server could not be reached says nothing of one that answers.
+  const isBack = !isUnreached && state.outage?.isFirstAnswer() === true;
+  state.failures = lifeMs >= healthyAfterMs || isBack ? 1 : state.failures + 1;
+  const pauseMs = retryAfter(watch, error);
+  if (isUnreached) state.outage ??= new Outage();
+  else if (final.has(error.kind)) endOutage(state);
+  // A server that is busy is given its time.
+  if (state.outage !== undefined && (isUnreached || error.kind === 'Gone'))
+    await state.outage.pause(pauseMs, options.signal);
   else await sleep(pauseMs, options.signal);
 }
 
 /** One connection: lists if it has to, then follows. Returns when the server ended the watch in order. */
 async function attempt<Wire extends KubeObject, T>({ options, store, state, listed }: Watch<Wire, T>): Promise<void> {
+  let catchingUp: NodeJS.Timeout | undefined;
   const opened = (): void => {
-    if (state.outage !== undefined && state.resumeFrom !== undefined) setTimeout(endOutage, catchUpMs, state);
+    state.isReached = true;
+    if (state.resumeFrom !== undefined) catchingUp = setTimeout(endOutage, catchUpMs, state);
   };
+  using _ = { [Symbol.dispose]: () => clearTimeout(catchingUp) };
   const scope: WatchScope<Wire> = { ...options, opened, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };
+  state.isReached = false;
   if (state.resumeFrom === undefined) store.beginRelist();
   if (state.resumeFrom === undefined && !state.watchList) {
     const resourceVersion = await listPages(scope, (object) => store.change(object));
@@ -205,23 +213,15 @@ async function attempt<Wire extends KubeObject, T>({ options, store, state, list
 }
 
 /** Decides how to go on after a failure, and returns how long to wait before. */
-function retryAfter<Wire extends KubeObject, T>(
-  { options, state }: Watch<Wire, T>,
-  error: KubeError,
-  lifeMs: number,
-): number {
-  // How often a server could not be reached says nothing of one that answers.
-  const isBack = state.failedBy === 'Network' && error.kind !== 'Network';
+function retryAfter<Wire extends KubeObject, T>({ options, state }: Watch<Wire, T>, error: KubeError): number {
   const isRefused = refusals.has(error.kind) && !isBehind(error);
   if (state.resumeFrom === undefined && state.watchList && isRefused) {
     state.watchList = false;
   } else if (!resumable.has(error.kind)) {
     state.resumeFrom = undefined;
   }
-  state.failures = lifeMs >= healthyAfterMs || isBack ? 1 : state.failures + 1;
   const limits = options.backoff ?? { baseMs: 1_000, maximumMs: 30_000 };
   const retryInMs = backoffMs(limits, state.failures, error.retryAfterMs);
-  state.failedBy = error.kind;
   options.report?.({ type: 'Interrupted', error, retryInMs, relists: state.resumeFrom === undefined });
   return retryInMs;
 }

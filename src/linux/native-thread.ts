@@ -15,6 +15,7 @@ export interface NativeThreadOptions<Message> extends WorkerOptions {
 export class NativeThread<Message> {
   readonly #worker: Worker;
   readonly #options: NativeThreadOptions<Message>;
+  readonly #unsent: unknown[] = [];
   #isLoaded = false;
   #isGivenUp = false;
 
@@ -27,7 +28,8 @@ export class NativeThread<Message> {
   }
 
   post(message: unknown): void {
-    this.#worker.postMessage(message, []);
+    if (this.#isLoaded) this.#worker.postMessage(message, []);
+    else this.#unsent.push(message);
   }
 
   /** Whether it keeps the program running. */
@@ -37,8 +39,8 @@ export class NativeThread<Message> {
   }
 
   /**
-   * Ends it, at once or when it has loaded, until which it keeps the program running. Nothing more is heard of it. Not
-   * awaited: a thread that is stuck in the kernel ends when the kernel lets it go.
+   * Ends it, at once or when it has loaded, until which it keeps the program running: what was posted before that is not
+   * done. Nothing more is heard of it. Not awaited: a thread that is stuck in the kernel ends when the kernel lets it go.
    */
   end(): void {
     this.#isGivenUp = true;
@@ -48,8 +50,9 @@ export class NativeThread<Message> {
 
   #hear(message: Message | typeof LOADED): void {
     if (message === LOADED) this.#isLoaded = true;
-    else if (!this.#isGivenUp) this.#options.onMessage(message);
     if (this.#isGivenUp) this.end();
+    else if (message === LOADED) for (const unsent of this.#unsent.splice(0)) this.post(unsent);
+    else this.#options.onMessage(message);
   }
 
   #tellEnded(cause?: unknown): void {

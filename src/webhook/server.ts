@@ -113,7 +113,8 @@ const serve = async (
   const body = await readBody(request, context.large);
   if (body === 'Aborted') return undefined;
   const startedAtMs = performance.now();
-  const caughtUp = context.hurry?.();
+  // Nothing large is held: that is only limited while it is read.
+  const caughtUp = body.length <= smallBodyBytes ? context.hurry?.() : undefined;
   if (caughtUp !== undefined) await Promise.race([caughtUp, sleep(catchUpWithinMs, never)]);
   const answer: Answer =
     body === 'TooLarge' ? { status: 413, body: 'too large\n', result: 'TooLarge' } : answerFor(path, body, context);

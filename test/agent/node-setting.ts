@@ -98,6 +98,7 @@ export async function setNode(
       Multus: attachedProvider({ addressesOf: (path, until) => readAddresses(worker, path, until) }),
     },
     addressFiles: new AddressFiles(join(directory, 'addresses')),
+    dressing: new Set(),
     spread: new PodSpread({ setting: spread, worker, nodeNetnsPath: () => nodeNetnsPath }),
   };
   const pods = new PlannedPods(() => undefined);

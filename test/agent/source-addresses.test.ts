@@ -176,7 +176,7 @@ describe('a pod with four further addresses planned', () => {
     expect(stage.errors).toEqual([]);
   });
 
-  test('that a runtime starts after a refusal, of which it heard too late, is not told of as refused', async () => {
+  test('that a runtime starts after a refusal, of which it heard too late, is told of until it ends and no longer', async () => {
     using network = await makePodNetwork({ type: 'bridge', subnets: ['10.99.0.0/29'] });
     using netns = makeNetworkNamespace();
     using node = await nodeOn(network);
@@ -187,9 +187,10 @@ describe('a pod with four further addresses planned', () => {
 
     await stage.runtime.call('CreateContainer', { pod, container: containerOf(0) });
 
-    expect(node.status().pods).toMatchObject([
-      { reason: 'Pending', message: expect.stringContaining('container gateway') },
-    ]);
+    const message = expect.stringContaining('2 of 6 further addresses are missing');
+    expect(node.status().pods).toMatchObject([{ reason: 'AddressesMissing', message }]);
+    await stage.runtime.call('StopPodSandbox', { pod });
+    expect(node.status().pods).toEqual([]);
   });
 
   test('starts without them where the network cannot be asked, and its report says why', async () => {

@@ -41,24 +41,28 @@ test('after the API server was killed and came back all caches are equal to it, 
   for (const { cache } of watches) await until(() => cache.get(`${namespace}/stays`), 'still followed');
 });
 
-test.each([true, false])(
-  'who hears of a server that is back has at once what a watch missed (WatchList %s)',
-  async (watchList) => {
-    const { cache, contents } = followConfigMaps(setting, {
-      watchList,
-      backoff: { baseMs: 600_000, maximumMs: 600_000 },
-    });
-    await cache.synced;
-    expect(cache.hurry()).toBeUndefined();
-    const name = `missed-${watchList}`;
+const relist = JSON.stringify({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } });
 
-    setting.proxy.setDown(true);
-    await until(() => cache.hurry() !== undefined, true);
-    await setting.direct.create(configMaps, configMap(name, 'seen'), call);
-    setting.proxy.setDown(false);
-    await cache.hurry();
+test.each([
+  ['goes on where it was', undefined],
+  ['is told 410', { status: 410 }],
+  ['is told 410 in the stream', { status: 200, body: `${relist}\n` }],
+])('who hears of a server that is back has at once what a watch missed that %s', async (_, first) => {
+  const backoff = { baseMs: 20, maximumMs: 600_000 };
+  const { cache, contents, interruptions } = followConfigMaps(setting, { backoff });
+  await cache.synced;
+  expect(cache.hurry()).toBeUndefined();
 
-    expect(contents()).toMatchObject({ [`${namespace}/${name}`]: 'seen' });
-    expect(cache.hurry()).toBeUndefined();
-  },
-);
+  setting.proxy.setDown(true);
+  await until(() => interruptions().length > 2, true);
+  backoff.baseMs = backoff.maximumMs;
+  await until(() => (interruptions().at(-1)?.retryInMs ?? 0) > 60_000, true);
+  const name = `missed-${cache.size()}`;
+  await setting.direct.create(configMaps, configMap(name, 'seen'), call);
+  if (first !== undefined) setting.proxy.answerNext(/watch=true/, first);
+  setting.proxy.setDown(false);
+  await cache.hurry();
+
+  expect(contents()).toMatchObject({ [`${namespace}/${name}`]: 'seen' });
+  expect(cache.hurry()).toBeUndefined();
+});
