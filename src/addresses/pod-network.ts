@@ -133,10 +133,10 @@ interface Found extends Pick<Leases, 'sandboxId' | 'addresses' | 'count' | 'take
   readonly own: readonly StoredLease[];
 }
 
-const byNumbers = new Intl.Collator('en', { numeric: true });
-
 /** IPv4 before IPv6, 10.0.0.9 before 10.0.0.10: a pod is told the same order by every agent. */
-const inOrder = (a: string, b: string): number => isIP(a) - isIP(b) || byNumbers.compare(a, b);
+const inOrder = (a: string, b: string): number => isIP(a) - isIP(b) || (rank(a) < rank(b) ? -1 : 1);
+
+const rank = (ip: string): string => ip.replaceAll(/\d+/g, (digits) => digits.padStart(4, '0'));
 
 function leasesOf({ attachment }: CniNetwork, { own, addresses, ...rest }: Found): Leases {
   const interfaceName = own[0]?.interfaceName ?? '';
