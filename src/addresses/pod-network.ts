@@ -34,23 +34,16 @@ async function lease(setting: PodNetworkSetting, { pod, count, signal }: Wanted)
   const taken = new Set(before.addresses.map(({ interfaceName }) => interfaceName));
   const wanted = Array.from({ length: count }, (_, index) => leaseName(index));
   const missing = wanted.filter((name) => !taken.has(name));
-  const given = await callEach(missing, (interfaceName) => {
+  const { results, errors } = await callEach(missing, (interfaceName) => {
     const call = { command: 'ADD', containerId: pod.sandboxId, interfaceName, netnsPath: pod.netnsPath } as const;
     return callIpam(network, call, { setting, signal });
   });
-  const failed = given.filter((result) => result.status === 'rejected');
-  if (failed.length > 0) {
+  if (errors.length > 0) {
     // What one that was killed half way had taken is given back too; what cannot be is found as a leak.
     await giveBack(setting, network, { sandboxId: pod.sandboxId, names: wanted }).catch(() => undefined);
-    throw mostTelling(
-      failed.map(({ reason }) => reason),
-      count,
-    );
+    throw mostTelling(errors, count);
   }
-  const addresses = [
-    ...before.addresses.map(({ address }) => address),
-    ...given.flatMap((result) => (result.status === 'fulfilled' ? result.value : [])),
-  ];
+  const addresses = [...before.addresses.map(({ address }) => address), ...results.flat()];
   return leasesOf(network, {
     sandboxId: pod.sandboxId,
     own: before.primaries,
@@ -63,14 +56,20 @@ async function lease(setting: PodNetworkSetting, { pod, count, signal }: Wanted)
 /** Most of a call is the start of its program; plugins take turns by a lock of their own. */
 const callsAtOnce = 4;
 
+/** In no order. */
 async function callEach<T>(names: readonly string[], call: (name: string) => Promise<T>) {
-  const results: PromiseSettledResult<T>[] = [];
-  const entries = names.entries();
+  const results: T[] = [];
+  const errors: unknown[] = [];
+  const waiting = names.values();
   const takeTurns = async (): Promise<void> => {
-    for (const [index, name] of entries) [results[index]] = await Promise.allSettled([call(name)]);
+    for (const name of waiting)
+      await call(name).then(
+        (result) => results.push(result),
+        (error: unknown) => errors.push(error),
+      );
   };
   await Promise.all(Array.from({ length: callsAtOnce }, takeTurns));
-  return results;
+  return { results, errors };
 }
 
 /** The first, but an exhausted range before all, with how many are missing. */
@@ -104,12 +103,11 @@ const giveBackMs = 5000;
 
 async function giveBack(setting: PodNetworkSetting, network: CniNetwork, returned: Returned): Promise<void> {
   const { sandboxId, names, signal = AbortSignal.timeout(giveBackMs) } = returned;
-  const returns = await callEach(names, (interfaceName) => {
+  const { errors } = await callEach(names, (interfaceName) => {
     const call = { command: 'DEL', containerId: sandboxId, interfaceName, netnsPath: '' } as const;
     return callIpam(network, call, { setting, signal });
   });
-  const failed = returns.find((result) => result.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  if (errors.length > 0) throw errors[0];
 }
 
 async function held(setting: PodNetworkSetting): Promise<readonly Leases[]> {
