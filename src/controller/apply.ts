@@ -18,6 +18,8 @@ export interface Writer {
   readonly writeStatus: (budget: StoredBudget, status: ConnectionBudgetStatus) => Promise<'Written' | 'Unchanged'>;
   /** Telling the same again does nothing. Throws KubeError. */
   readonly tell: (regarding: Happening['regarding'], transition: Transition) => Promise<void>;
+  /** Keys of the budgets whose status was written without what the stored CRD does not declare. */
+  readonly incomplete: ReadonlySet<string>;
   readonly forget: (key: string) => void;
 }
 
@@ -46,56 +48,69 @@ const reportingController = `${group}/controller`;
 
 /** A status has one writer: docs/decisions/0007-status-is-ours.md. Nothing else is ever applied with force. */
 const statusApplierOf =
-  ({ client, logger, signal }: WriterOptions) =>
-  ({ namespace, name, uid }: StoredBudget, status: ConnectionBudgetStatus): Promise<CustomObject> => {
+  ({ client, logger, signal }: WriterOptions, leftOut: (key: string) => void) =>
+  (budget: StoredBudget, status: ConnectionBudgetStatus): Promise<CustomObject> => {
+    const { namespace, name, uid } = budget;
     const target = { resource: budgets, namespace, name, subresource: 'status' } as const;
     const options = { fieldManager: controllerFieldManager, force: true, signal };
     return applyDeclared(
       // With the uid: an object of the same name that came after this one is another budget.
       { metadata: { uid }, status },
       (body) => client.apply<CustomObject>(target, body, options),
-      (fields) =>
+      (fields) => {
+        leftOut(budgetKey(budget));
         logger.warn(
           { namespace, budget: name, fields },
           'left out of the status: the CustomResourceDefinition is of an older version',
-        ),
+        );
+      },
     );
   };
 
+const tellerOf =
+  ({ client, identity, signal }: WriterOptions): Writer['tell'] =>
+  async (regarding, { id, type, reason, action, note }) => {
+    const happening = { regarding, type, reason, action, note, reportingController, reportingInstance: identity };
+    const event = eventFor(happening, new Date());
+    const name = eventNameFor(regarding.name, id);
+    try {
+      await client.createEvent({ ...event, metadata: { ...event.metadata, name } }, { signal });
+    } catch (error) {
+      if (!isKubeError(error, 'AlreadyExists')) throw error;
+    }
+  };
+
 export const createWriter = (options: WriterOptions): Writer => {
-  const { client, identity, signal } = options;
   const written = new Map<string, Written>();
+  const incomplete = new Set<string>();
   const storedStatus = (budget: StoredBudget): StoredStatus | undefined => {
     const own = written.get(budgetKey(budget));
     if (own?.uid === budget.uid && isNewer(own.resourceVersion, budget.resourceVersion)) return own.status;
     written.delete(budgetKey(budget));
     return budget.status;
   };
-  const applyStatus = statusApplierOf(options);
+  const applyStatus = statusApplierOf(options, (key) => incomplete.add(key));
   return {
     storedStatus,
+    incomplete,
     writeStatus: async (budget, status) => {
       const stored = storedStatusOf(status);
       if (stored.digest === storedStatus(budget)?.digest) return 'Unchanged';
+      const key = budgetKey(budget);
+      incomplete.delete(key);
       const answer = await applyStatus(budget, status);
-      written.set(budgetKey(budget), {
+      written.set(key, {
         uid: budget.uid,
         resourceVersion: answer.metadata?.resourceVersion ?? '',
-        status: stored,
+        status: incomplete.has(key) ? { ...stored, digest: '' } : stored,
       });
       return 'Written';
     },
-    tell: async (regarding, { id, type, reason, action, note }) => {
-      const happening = { regarding, type, reason, action, note, reportingController, reportingInstance: identity };
-      const event = eventFor(happening, new Date());
-      const name = eventNameFor(regarding.name, id);
-      try {
-        await client.createEvent({ ...event, metadata: { ...event.metadata, name } }, { signal });
-      } catch (error) {
-        if (!isKubeError(error, 'AlreadyExists')) throw error;
-      }
+    tell: tellerOf(options),
+    forget: (key) => {
+      written.delete(key);
+      incomplete.delete(key);
     },
-    forget: (key) => written.delete(key),
   };
 };
 

@@ -75,6 +75,7 @@ export const startController = (options: ControllerOptions): Controller => {
     client,
     signal,
     touched: (key) => sampling.add(key, { afterMs: gatherMs }),
+    budgetsOpened: () => running.term?.budgetsOpened(),
     nodeReported: (name) => running.term?.nodeReported(name),
     report: (resource, report) => watchReported({ logger, metrics: watching, resource }, report),
   });

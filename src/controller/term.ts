@@ -23,6 +23,8 @@ export interface TermOptions extends Surveyed {
 /** The work of the leader: from being elected to the end of the last write. */
 export interface LeadersTerm {
   readonly budgetTouched: (key: string) => void;
+  /** The CRD may have been upgraded. */
+  readonly budgetsOpened: () => void;
   readonly nodeReported: (name: string) => void;
   readonly queue: QueueView;
   readonly ended: Promise<void>;
@@ -40,7 +42,17 @@ export const startTerm = (options: TermOptions): LeadersTerm => {
     const reconcileID = failure.error instanceof Error ? endedBy.get(failure.error) : undefined;
     logger.warn({ ...failure, reconcileID }, 'the reconciliation failed and is tried again');
   };
-  const budgetQueue = startWorkQueue({ workers, signal, failed, work: (key) => workOnBudget(term, key) });
+  const completing = completingOf(term.writer, (key) => budgetQueue.addUnhurried(key));
+  const budgetQueue = startWorkQueue({
+    workers,
+    signal,
+    failed,
+    work: async (key) => {
+      const result = await workOnBudget(term, key);
+      completing.worked(key);
+      return result;
+    },
+  });
   const nodeQueue = startWorkQueue({ workers: 1, signal, failed, work: (name) => workOnNode(term, name) });
   for (const key of cluster.budgetKeys()) {
     const isBehind = cluster.budget(key)?.status?.observedGeneration !== cluster.budget(key)?.generation;
@@ -50,6 +62,7 @@ export const startTerm = (options: TermOptions): LeadersTerm => {
   for (const name of cluster.connectionNodeNames()) nodeQueue.add(name);
   return {
     budgetTouched: (key) => budgetQueue.add(key),
+    budgetsOpened: completing.attempt,
     nodeReported: (name) => nodeQueue.add(name),
     queue: budgetQueue,
     ended: Promise.all([budgetQueue.drained, nodeQueue.drained]).then(() => undefined),
@@ -61,6 +74,22 @@ interface Term extends TermOptions {
   /** What was told of each node's pods, so that it is told once. */
   readonly told: Map<string, ReadonlySet<string>>;
 }
+
+/** Writes whole what was written incomplete: one status is tried, and where that succeeds the others follow. */
+const completingOf = ({ incomplete }: Writer, look: (key: string) => void) => {
+  let tried: string | undefined;
+  return {
+    attempt: () => {
+      [tried] = incomplete;
+      if (tried !== undefined) look(tried);
+    },
+    worked: (key: string) => {
+      if (key !== tried) return;
+      tried = undefined;
+      if (!incomplete.has(key)) for (const other of incomplete) look(other);
+    },
+  };
+};
 
 /** Which reconciliation an error ended: it is told by the queue, with the time of the next attempt. */
 const endedBy = new WeakMap<object, string>();

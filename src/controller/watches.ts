@@ -32,6 +32,8 @@ export interface CachesOptions {
    * seen before is no observation, and a part of a Service's endpoints is not fewer endpoints.
    */
   readonly touched: (budgetKey: string) => void;
+  /** ListWatchOptions.opened of the budgets. */
+  readonly budgetsOpened: () => void;
   /** A node whose agent has reported. */
   readonly nodeReported: (name: string) => void;
   readonly report: (resource: string, report: WatchReport) => void;
@@ -55,7 +57,7 @@ export interface Watching {
 
 type Watch<Wire extends KubeObject, T> = Pick<
   ListWatchOptions<Wire, T>,
-  'resource' | 'project' | 'handlers' | 'metadataOnly' | 'backoff'
+  'resource' | 'project' | 'handlers' | 'metadataOnly' | 'backoff' | 'opened'
 >;
 
 const follow = <Wire extends KubeObject, T>(
@@ -73,6 +75,7 @@ export const watchBudgets = (watching: Watching): WatchCache<StoredBudget> => {
   return follow(watching, {
     resource: budgets,
     project: projectBudget,
+    opened: watching.options.budgetsOpened,
     handlers: {
       upserted: (key, value, previous) => {
         if (previous !== undefined) dropServices(key, previous);

@@ -25,6 +25,11 @@ export interface ListWatchOptions<Wire extends KubeObject, T> {
   /** What is kept of an object. It runs on each object as it arrives; the object itself is dropped. */
   readonly project: Project<Wire, T>;
   readonly handlers?: WatchHandlers<T>;
+  /**
+   * The server has begun to answer a watch: at the start, after every end, and so when it has taken a new definition of the
+   * kind in use, for then it ends the watches of it. Must not throw.
+   */
+  readonly opened?: () => void;
   /** Everything that went wrong, and every complete list: for logs and metrics. Must not throw. */
   readonly report?: (report: WatchReport) => void;
   readonly signal: AbortSignal;
@@ -191,6 +196,7 @@ async function attempt<Wire extends KubeObject, T>({ options, store, state, list
   const opened = (): void => {
     state.isReached = true;
     if (state.resumeFrom !== undefined) catchingUp = setTimeout(endOutage, catchUpMs, state);
+    options.opened?.();
   };
   using _ = { [Symbol.dispose]: () => clearTimeout(catchingUp) };
   const scope: WatchScope<Wire> = { ...options, opened, stallTimeoutMs: options.stallTimeoutMs ?? 90_000 };

@@ -32,6 +32,7 @@ test('no budget is looked at before everything is listed, and then those that ch
   const caches = startCaches({
     client,
     touched: (key) => touched.push(key),
+    budgetsOpened: () => undefined,
     nodeReported: () => undefined,
     report: () => undefined,
     signal: stop.signal,
