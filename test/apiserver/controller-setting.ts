@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { type ConnectionBudget, parseConnectionBudget } from '../../src/api/budget-object.ts';
 import type { ConnectionBudgetStatus } from '../../src/api/budget-status.ts';
@@ -12,7 +13,17 @@ import { budgets, connectionNodes, type CustomObject } from '../../src/controlle
 import { type Controller, type ControllerOptions, startController } from '../../src/controller/run.ts';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { type KubeConfig, readKubeConfig } from '../../src/kube/kube-config.ts';
-import { type Event, events, namespaces, nodes, type Pod, pods, type Resource } from '../../src/kube/resources.ts';
+import { isKubeError } from '../../src/kube/kube-error.ts';
+import {
+  type Event,
+  events,
+  type KubeObject,
+  namespaces,
+  nodes,
+  type Pod,
+  pods,
+  type Resource,
+} from '../../src/kube/resources.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import { type ApiServer, startApiServer } from '../cluster/lab/api-server.ts';
@@ -127,9 +138,37 @@ export function startControllerIn(
   return { ...controller, stop };
 }
 
+/** Empty, also for the second try of a test. */
 export async function createNamespace({ client }: ControllerSetting, name: string, enabled = true): Promise<void> {
   const labels = enabled ? { 'connectionbudget.io/enabled': 'true' } : {};
-  await client.create(namespaces, { metadata: { name, labels } }, call);
+  try {
+    await client.create(namespaces, { metadata: { name, labels } }, call);
+  } catch (error) {
+    if (!isKubeError(error, 'AlreadyExists')) throw error;
+    await emptyNamespace(client, name);
+  }
+}
+
+async function emptyNamespace(client: KubeClient, namespace: string): Promise<void> {
+  for (const resource of [budgets, pods] as readonly Resource<KubeObject>[]) {
+    const { items } = await patiently(() => client.list(resource, { namespace, metadataOnly: true }, call));
+    for (const { metadata } of items) {
+      const target = { resource, namespace, name: metadata?.name ?? '' };
+      await patiently(() => client.delete(target, { ...call, gracePeriodSeconds: 0 }));
+    }
+  }
+}
+
+/** A changed CRD is answered for with "storage is (re)initializing" at first. */
+async function patiently<T>(send: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await send();
+    } catch (error) {
+      if (!isKubeError(error, 'TooManyRequests')) throw error;
+      await wait(error.retryAfterMs ?? 100);
+    }
+  }
 }
 
 export async function createBudget(
@@ -139,7 +178,7 @@ export async function createBudget(
 ): Promise<ConnectionBudget> {
   const { name = 'gateway', spec = {} } = change;
   const wire = budgetObject(spec) as CustomObject;
-  const stored = await client.create(budgets, { ...wire, metadata: { namespace, name } }, call);
+  const stored = await patiently(() => client.create(budgets, { ...wire, metadata: { namespace, name } }, call));
   return parseConnectionBudget(stored).budget!;
 }
 

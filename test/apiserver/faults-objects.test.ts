@@ -141,9 +141,12 @@ const sockets = { type: 'object', default: { busyPoll: 50 }, properties: { busyP
 async function withCrd(change: readonly JsonPatchStep[], action: () => Promise<void>): Promise<void> {
   const before = await setting.client.get(budgetCrd, call);
   await setting.client.patch(budgetCrd, change, call);
-  await action();
-  const { spec } = before as { readonly spec: unknown };
-  await setting.client.patch(budgetCrd, [{ op: 'replace', path: '/spec', value: spec }], call);
+  try {
+    await action();
+  } finally {
+    const { spec } = before as { readonly spec: unknown };
+    await setting.client.patch(budgetCrd, [{ op: 'replace', path: '/spec', value: spec }], call);
+  }
 }
 
 /** As an upgrade begins, or a downgrade ends. */
