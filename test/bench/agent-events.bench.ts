@@ -3,7 +3,8 @@
 import { AgentSetting, measure, type Times } from './agent/setting.ts';
 
 const [perSecond = 100, seconds = 10, rounds = 5] = process.argv.slice(2).map(Number);
-const load = { pods: 1, perSecond, seconds };
+// The kubelet's own most.
+const load = { pods: 110, perSecond, seconds };
 const events = ['RunPodSandbox', 'CreateContainer', 'PostStartContainer'] as const;
 type Round = Readonly<Record<'agent' | 'go', Readonly<Record<string, Times>>>>;
 

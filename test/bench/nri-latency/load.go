@@ -74,6 +74,7 @@ func (l load) startPod(side *adaptation.Adaptation, i int) { l.create(side, i, t
 
 // create makes a pod with one container, and returns how many limits the plugin changed.
 func (l load) create(side *adaptation.Adaptation, i int, t taken) int {
+	l.namespaces.make(i)
 	ctx := context.Background()
 	pod, container := l.pod(i), l.container(i)
 	t.measure("RunPodSandbox", func() error {
@@ -104,6 +105,7 @@ func (l load) remove(side *adaptation.Adaptation, i int) {
 	if err := side.RemovePodSandbox(ctx, &api.RemovePodSandboxRequest{Pod: pod}); err != nil {
 		log.Fatal(err)
 	}
+	l.namespaces.remove(i)
 }
 
 func (l load) pod(i int) *api.PodSandbox {

@@ -31,7 +31,7 @@ func main() {
 		return
 	}
 	side := start(*socket)
-	l.namespaces = makeNamespaces(*folder, l.pods+l.perSecond*l.seconds)
+	l.namespaces = namespacesIn(*folder)
 	run(side, l)
 }
 
