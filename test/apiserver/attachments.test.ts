@@ -4,8 +4,8 @@ import { namespaces, type Pod, pods } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { attachedSpec as spec, outboundBudget } from '../webhook/budgets.ts';
 import { crds } from '../kube/crd-resource.ts';
-import { call, conditionOf, type RunningController, startControllerIn } from './controller-setting.ts';
-import { createPod, enabled, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
+import { call, conditionOf, type RunningController, startControllerIn, enabled } from './controller-setting.ts';
+import { createPod, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 

@@ -138,9 +138,14 @@ export function startControllerIn(
   return { ...controller, stop };
 }
 
+export const enabled = { 'connectionbudget.io/enabled': 'true' };
+
 /** Empty, also for the second try of a test. */
-export async function createNamespace({ client }: ControllerSetting, name: string, enabled = true): Promise<void> {
-  const labels = enabled ? { 'connectionbudget.io/enabled': 'true' } : {};
+export async function createNamespace(
+  { client }: ControllerSetting,
+  name: string,
+  labels: Readonly<Record<string, string>> = enabled,
+): Promise<void> {
   try {
     await client.create(namespaces, { metadata: { name, labels } }, call);
   } catch (error) {

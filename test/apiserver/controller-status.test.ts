@@ -187,7 +187,7 @@ test('a Service and its endpoints are found when they come', async () => {
 
 test('a namespace that is enabled later is seen', async () => {
   runController(setting);
-  await createNamespace(setting, 'asleep', false);
+  await createNamespace(setting, 'asleep', {});
   await createBudget(setting, 'asleep');
   await until(() => conditionOf(setting, 'Applied', ['asleep']), 'Applied False NamespaceNotEnabled');
 

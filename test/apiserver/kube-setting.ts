@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, afterEach, beforeAll } from 'vitest';
 import { createKubeClient, type KubeClient } from '../../src/kube/client.ts';
 import { readKubeConfig } from '../../src/kube/kube-config.ts';
 import { type ConfigMap, configMaps, namespaces, type Target } from '../../src/kube/resources.ts';
@@ -28,6 +28,12 @@ export function useKubeSetting(options: Omit<ApiServerOptions, 'dir'> = {}): Kub
     setting.direct = createKubeClient(readKubeConfig(setting.server.kubeconfig));
     await setting.direct.create(namespaces, { metadata: { name: namespace } }, call);
   }, 600_000);
+  // A second try begins as the first did.
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    const { items } = await setting.direct!.list(configMaps, { namespace, metadataOnly: true }, call);
+    for (const { metadata } of items) await setting.direct!.delete(configMapTarget(metadata?.name ?? ''), call);
+  });
   afterAll(async () => {
     await setting.direct?.close();
     await setting.proxy?.close();

@@ -2,16 +2,14 @@ import { X509Certificate } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
-import { budgets, type CustomObject } from '../../src/controller/resources.ts';
-import { type KubeObject, namespaces, type Resource } from '../../src/kube/resources.ts';
+import { type KubeObject, type Resource } from '../../src/kube/resources.ts';
 import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
 import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
-import { outboundBudget } from '../webhook/budgets.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { call, operatorNamespace } from './controller-setting.ts';
 import { mutating, validating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, seenBudgets, startReplica, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, planOf, startReplica, useWebhookSetting, withBudget } from './webhook-setting.ts';
 
 /** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
 const certificatePolicy = {
@@ -43,15 +41,8 @@ const shownIssuer = async (port = setting.port): Promise<string> => {
 /** The API server keeps 25 idle connections: the rest of each burst shakes hands anew. */
 const burst = Array.from({ length: 60 }, (_, index) => index);
 
-async function withBudget(namespace: string): Promise<void> {
-  await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
-  const budget = outboundBudget() as CustomObject;
-  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => seenBudgets(setting, namespace), 1);
-}
-
 test('while authorities and certificates are exchanged under load, every pod gets its plan', async () => {
-  await withBudget('rotation');
+  await withBudget(setting, 'rotation');
   const issuers = new Set<string>();
   const endMs = Date.now() + 15_000;
   let planned = 0;
@@ -83,7 +74,7 @@ test('while authorities and certificates are exchanged under load, every pod get
 }, 60_000);
 
 test('a caBundle that somebody broke is set right, and pods get their plan again', async () => {
-  await withBudget('repair');
+  await withBudget(setting, 'repair');
   const moment = { nowMs: Date.now(), hosts: ['other'], policy: defaultCertificatePolicy };
   const wrong = caBundleOf(nextCertificateSet(undefined, moment));
   const value = [{ op: 'replace', path: '/webhooks/0/clientConfig/caBundle', value: wrong }] as const;

@@ -1,21 +1,15 @@
 import { expect, test } from 'vitest';
-import { budgets, type CustomObject } from '../../src/controller/resources.ts';
-import { namespaces } from '../../src/kube/resources.ts';
 import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../src/webhook/certificate-set.ts';
 import { until } from '../kube/until.ts';
-import { outboundBudget } from '../webhook/budgets.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, planOf, useWebhookSetting, withBudget } from './webhook-setting.ts';
 
 const setting = useWebhookSetting({ upkeepMs: 600_000 });
 
 test('an API server that does not trust the certificate says so, and the caBundle is set long before the next round', async () => {
   const namespace = 'distrusted';
-  await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
-  const budget = outboundBudget() as CustomObject;
-  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => seenBudgets(setting, namespace), 1);
+  await withBudget(setting, namespace);
   const isPlanned = async (): Promise<boolean> =>
     planOf(await createPod(setting, { namespace, name: 'a', dryRun: true })) !== undefined;
   expect(await isPlanned()).toBe(true);

@@ -2,19 +2,10 @@ import { createPublicKey, verify } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { decodeAnnotation, signedBytes } from '../../src/api/pod-annotation.ts';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
-import { namespaces } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
-import { call } from './controller-setting.ts';
-import {
-  createPod,
-  enabled,
-  planOf,
-  podExists,
-  publicKeys,
-  seenBudgets,
-  useWebhookSetting,
-} from './webhook-setting.ts';
+import { call, createNamespace, enabled } from './controller-setting.ts';
+import { createPod, planOf, podExists, publicKeys, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -32,7 +23,7 @@ interface Place {
 /** A namespace whose budgets the webhook has seen. */
 async function withBudgets(namespace: string, place: Place = {}): Promise<void> {
   const { labels = enabled, budgetNames = ['gateway'], spec = {} } = place;
-  await setting.client.create(namespaces, { metadata: { name: namespace, labels } }, call);
+  await createNamespace(setting, namespace, labels);
   for (const name of budgetNames) {
     const budget = outboundBudget({ spec }) as CustomObject;
     await setting.client.create(budgets, { ...budget, metadata: { namespace, name } }, call);

@@ -3,16 +3,13 @@ import { type IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { namespaces } from '../../src/kube/resources.ts';
 import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
-import { outboundBudget } from '../webhook/budgets.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, enabled, planOf, startReplica, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
+import { createPod, planOf, startReplica, useWebhookSetting, withBudget } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -58,13 +55,6 @@ async function startReadyReplica({ ready }: Balancer): Promise<{ readonly stop: 
   return replica;
 }
 
-async function withBudget(namespace: string): Promise<void> {
-  await setting.client.create(namespaces, { metadata: { name: namespace, labels: enabled } }, call);
-  const budget = outboundBudget() as CustomObject;
-  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => seenBudgets(setting, namespace), 1);
-}
-
 /** Asks whatever the answer is: a call that fails may not be forgiven here. */
 async function callThrough({ port }: Balancer): Promise<void> {
   const url = `https://127.0.0.1:${port}/mutate-pods`;
@@ -94,7 +84,7 @@ async function createPods(namespace: string, signal: AbortSignal): Promise<reado
 test('while every replica is exchanged at 50 creations a second, no call fails and every pod has its plan', async () => {
   // Another one where it is tried again.
   const namespace = `rolling-${Date.now()}`;
-  await withBudget(namespace);
+  await withBudget(setting, namespace);
   const balancer = await startBalancer();
   onTestFinished(balancer.close);
   const before = [await startReadyReplica(balancer), await startReadyReplica(balancer)];

@@ -1,5 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll } from 'vitest';
+import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { type Controller, startController } from '../../src/controller/run.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { type ConfigMap, configMaps, namespaces, type Pod, pods } from '../../src/kube/resources.ts';
@@ -8,7 +9,15 @@ import { createMetrics, type Metrics } from '../../src/observability/metrics.ts'
 import { startWebhook, type Webhook, webhookNamesIn, type WebhookOptions } from '../../src/webhook/run.ts';
 import { freePorts } from '../cluster/lab/ports.ts';
 import { until } from '../kube/until.ts';
-import { call, type ControllerSetting, operatorNamespace, useControllerSetting } from './controller-setting.ts';
+import { outboundBudget } from '../webhook/budgets.ts';
+import {
+  call,
+  type ControllerSetting,
+  createNamespace,
+  enabled,
+  operatorNamespace,
+  useControllerSetting,
+} from './controller-setting.ts';
 import { budgetsConfiguration, mutating, podsConfiguration, validating } from './webhook-registration.ts';
 
 /** A real API server that asks a webhook of this process, which answers from a controller's caches. */
@@ -58,7 +67,13 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
 export const seenBudgets = ({ controller }: WebhookSetting, namespace: string): number =>
   controller.surroundings.budgetsMeaning({ namespace, labels: { app: 'gateway' } }).length;
 
-export const enabled = { 'connectionbudget.io/enabled': 'true' };
+/** A namespace with one budget, which the webhook has seen. */
+export async function withBudget(setting: WebhookSetting, namespace: string): Promise<void> {
+  await createNamespace(setting, namespace);
+  const budget = outboundBudget() as CustomObject;
+  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
+  await until(() => seenBudgets(setting, namespace), 1);
+}
 
 export interface Replica {
   readonly webhook: Webhook;
