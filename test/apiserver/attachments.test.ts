@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { budgets, type CustomObject, networkAttachments } from '../../src/controller/resources.ts';
-import { namespaces, type Pod, pods } from '../../src/kube/resources.ts';
+import { networkAttachments } from '../../src/controller/resources.ts';
+import { type Pod, pods } from '../../src/kube/resources.ts';
 import { until } from '../kube/until.ts';
-import { attachedSpec as spec, outboundBudget } from '../webhook/budgets.ts';
+import { attachedSpec as spec } from '../webhook/budgets.ts';
 import { crds } from '../kube/crd-resource.ts';
-import { call, conditionOf, type RunningController, startControllerIn, enabled } from './controller-setting.ts';
-import { createPod, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
+import { call, conditionOf, type RunningController, startControllerIn } from './controller-setting.ts';
+import { createPod, useWebhookSetting, withBudgets } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -59,10 +59,7 @@ let leader: RunningController | undefined;
 
 beforeAll(async () => {
   leader = startControllerIn(setting, { identity: 'leader' });
-  await setting.client.create(namespaces, { metadata: { name: 'attached', labels: enabled } }, call);
-  const budget = outboundBudget({ spec }) as CustomObject;
-  await setting.client.create(budgets, { ...budget, metadata: { namespace: 'attached', name: 'gateway' } }, call);
-  await until(() => seenBudgets(setting, 'attached'), 1);
+  await withBudgets(setting, 'attached', { spec });
 });
 
 afterAll(() => leader?.stop());

@@ -9,7 +9,7 @@ import { until } from '../kube/until.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
 import { call, operatorNamespace } from './controller-setting.ts';
 import { mutating, validating } from './webhook-registration.ts';
-import { createPod, planOf, startReplica, useWebhookSetting, withBudget } from './webhook-setting.ts';
+import { createPod, planOf, startReplica, useWebhookSetting, withBudgets } from './webhook-setting.ts';
 
 /** Years in seconds: an authority every 4 s, of which the next server certificate is 2 s later. */
 const certificatePolicy = {
@@ -42,7 +42,7 @@ const shownIssuer = async (port = setting.port): Promise<string> => {
 const burst = Array.from({ length: 60 }, (_, index) => index);
 
 test('while authorities and certificates are exchanged under load, every pod gets its plan', async () => {
-  await withBudget(setting, 'rotation');
+  await withBudgets(setting, 'rotation');
   const issuers = new Set<string>();
   const endMs = Date.now() + 15_000;
   let planned = 0;
@@ -74,7 +74,7 @@ test('while authorities and certificates are exchanged under load, every pod get
 }, 60_000);
 
 test('a caBundle that somebody broke is set right, and pods get their plan again', async () => {
-  await withBudget(setting, 'repair');
+  await withBudgets(setting, 'repair');
   const moment = { nowMs: Date.now(), hosts: ['other'], policy: defaultCertificatePolicy };
   const wrong = caBundleOf(nextCertificateSet(undefined, moment));
   const value = [{ op: 'replace', path: '/webhooks/0/clientConfig/caBundle', value: wrong }] as const;

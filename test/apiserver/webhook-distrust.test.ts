@@ -3,13 +3,13 @@ import { caBundleOf, defaultCertificatePolicy, nextCertificateSet } from '../../
 import { until } from '../kube/until.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, planOf, useWebhookSetting, withBudget } from './webhook-setting.ts';
+import { createPod, planOf, useWebhookSetting, withBudgets } from './webhook-setting.ts';
 
 const setting = useWebhookSetting({ upkeepMs: 600_000 });
 
 test('an API server that does not trust the certificate says so, and the caBundle is set long before the next round', async () => {
   const namespace = 'distrusted';
-  await withBudget(setting, namespace);
+  await withBudgets(setting, namespace);
   const isPlanned = async (): Promise<boolean> =>
     planOf(await createPod(setting, { namespace, name: 'a', dryRun: true })) !== undefined;
   expect(await isPlanned()).toBe(true);

@@ -4,8 +4,16 @@ import { decodeAnnotation, signedBytes } from '../../src/api/pod-annotation.ts';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { until } from '../kube/until.ts';
 import { outboundBudget } from '../webhook/budgets.ts';
-import { call, createNamespace, enabled } from './controller-setting.ts';
-import { createPod, planOf, podExists, publicKeys, seenBudgets, useWebhookSetting } from './webhook-setting.ts';
+import { call, enabled } from './controller-setting.ts';
+import {
+  createPod,
+  planOf,
+  podExists,
+  publicKeys,
+  seenBudgets,
+  useWebhookSetting,
+  withBudgets,
+} from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -14,27 +22,8 @@ const sysctls = [
   { name: 'net.ipv4.ip_local_reserved_ports', value: '11883' },
 ];
 
-interface Place {
-  readonly labels?: Readonly<Record<string, string>>;
-  readonly budgetNames?: readonly string[];
-  readonly spec?: object;
-}
-
-/** A namespace whose budgets the webhook has seen. */
-async function withBudgets(namespace: string, place: Place = {}): Promise<void> {
-  const { labels = enabled, budgetNames = ['gateway'], spec = {} } = place;
-  await createNamespace(setting, namespace, labels);
-  for (const name of budgetNames) {
-    const budget = outboundBudget({ spec }) as CustomObject;
-    await setting.client.create(budgets, { ...budget, metadata: { namespace, name } }, call);
-  }
-  const { surroundings } = setting.controller;
-  await until(() => seenBudgets(setting, namespace), budgetNames.length);
-  await until(() => surroundings.namespaceLabels(namespace) !== undefined, true);
-}
-
 test('a pod in a labelled namespace has the sysctls and a plan that verifies with the published key', async () => {
-  await withBudgets('labelled');
+  await withBudgets(setting, 'labelled');
 
   const pod = await createPod(setting, { namespace: 'labelled', name: 'a' });
   const decoded = decodeAnnotation(planOf(pod) ?? '');
@@ -50,7 +39,7 @@ test('a pod in a labelled namespace has the sysctls and a plan that verifies wit
 });
 
 test('a dry run shows the same pod and writes none', async () => {
-  await withBudgets('dry');
+  await withBudgets(setting, 'dry');
 
   const shown = await createPod(setting, { namespace: 'dry', name: 'a', dryRun: true });
 
@@ -61,8 +50,8 @@ test('a dry run shows the same pod and writes none', async () => {
 });
 
 test('a pod in a namespace without the label, and one that no budget selects, stay as they are', async () => {
-  await withBudgets('unlabelled', { labels: {} });
-  await withBudgets('unselected');
+  await withBudgets(setting, 'unlabelled', { labels: {} });
+  await withBudgets(setting, 'unselected');
 
   const elsewhere = await createPod(setting, { namespace: 'unlabelled', name: 'a' });
   const other = await createPod(setting, { namespace: 'unselected', name: 'a', labels: { app: 'other' } });
@@ -72,7 +61,7 @@ test('a pod in a namespace without the label, and one that no budget selects, st
 });
 
 test('of two budgets for one pod the older is applied', async () => {
-  await withBudgets('conflict', { budgetNames: ['z-older'] });
+  await withBudgets(setting, 'conflict', { budgetNames: ['z-older'] });
   // Ages count in whole seconds.
   await new Promise((resolve) => setTimeout(resolve, 1100));
   const younger = outboundBudget() as CustomObject;
@@ -103,7 +92,7 @@ test.each([
 ])('Pod Security %s of %s admits the patched pod, with %j', async (level, version, names) => {
   const namespace = `security-${level}-${version.replace('.', '-')}`;
   const prefix = 'pod-security.kubernetes.io/enforce';
-  await withBudgets(namespace, { labels: { ...enabled, [prefix]: level, [`${prefix}-version`]: version } });
+  await withBudgets(setting, namespace, { labels: { ...enabled, [prefix]: level, [`${prefix}-version`]: version } });
 
   const pod = await createPod(setting, { namespace, name: 'a', spec: restrictedSpec });
 
@@ -112,7 +101,7 @@ test.each([
 });
 
 test('a pod of the host’s network gets limits and no sysctls', async () => {
-  await withBudgets('host');
+  await withBudgets(setting, 'host');
 
   const pod = await createPod(setting, { namespace: 'host', name: 'a', spec: { hostNetwork: true } });
 
@@ -121,7 +110,7 @@ test('a pod of the host’s network gets limits and no sysctls', async () => {
 });
 
 test('when the webhook is gone, pods start as Kubernetes would start them', async () => {
-  await withBudgets('gone');
+  await withBudgets(setting, 'gone');
   await setting.stopWebhook();
 
   const pod = await createPod(setting, { namespace: 'gone', name: 'a' });

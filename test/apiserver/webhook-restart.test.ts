@@ -9,7 +9,7 @@ import { until } from '../kube/until.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
 import { call } from './controller-setting.ts';
 import { mutating } from './webhook-registration.ts';
-import { createPod, planOf, startReplica, useWebhookSetting, withBudget } from './webhook-setting.ts';
+import { createPod, planOf, startReplica, useWebhookSetting, withBudgets } from './webhook-setting.ts';
 
 const setting = useWebhookSetting();
 
@@ -84,7 +84,7 @@ async function createPods(namespace: string, signal: AbortSignal): Promise<reado
 test('while every replica is exchanged at 50 creations a second, no call fails and every pod has its plan', async () => {
   // Another one where it is tried again.
   const namespace = `rolling-${Date.now()}`;
-  await withBudget(setting, namespace);
+  await withBudgets(setting, namespace);
   const balancer = await startBalancer();
   onTestFinished(balancer.close);
   const before = [await startReadyReplica(balancer), await startReadyReplica(balancer)];

@@ -3,7 +3,7 @@ import { afterAll, beforeAll } from 'vitest';
 import { budgets, type CustomObject } from '../../src/controller/resources.ts';
 import { type Controller, startController } from '../../src/controller/run.ts';
 import { createKubeClient } from '../../src/kube/client.ts';
-import { type ConfigMap, configMaps, namespaces, type Pod, pods } from '../../src/kube/resources.ts';
+import { type ConfigMap, configMaps, type Pod, pods } from '../../src/kube/resources.ts';
 import { createLogger } from '../../src/observability/logger.ts';
 import { createMetrics, type Metrics } from '../../src/observability/metrics.ts';
 import { startWebhook, type Webhook, webhookNamesIn, type WebhookOptions } from '../../src/webhook/run.ts';
@@ -52,7 +52,7 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
     const { webhook, stop } = await startReplica(setting, { metrics: setting.metrics, ...change });
     setting.webhook = webhook;
     setting.stopWebhook = stop;
-    await client.create(namespaces, { metadata: { name: 'warm', labels: enabled } }, call);
+    await createNamespace(setting, 'warm');
     await until(() => isAskedAbout(setting, 'warm'), true);
   }, 600_000);
   afterAll(async () => {
@@ -67,12 +67,23 @@ export function useWebhookSetting(change: Partial<WebhookOptions> = {}): Webhook
 export const seenBudgets = ({ controller }: WebhookSetting, namespace: string): number =>
   controller.surroundings.budgetsMeaning({ namespace, labels: { app: 'gateway' } }).length;
 
-/** A namespace with one budget, which the webhook has seen. */
-export async function withBudget(setting: WebhookSetting, namespace: string): Promise<void> {
-  await createNamespace(setting, namespace);
-  const budget = outboundBudget() as CustomObject;
-  await setting.client.create(budgets, { ...budget, metadata: { namespace, name: 'gateway' } }, call);
-  await until(() => seenBudgets(setting, namespace), 1);
+interface Place {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly budgetNames?: readonly string[];
+  readonly spec?: object;
+}
+
+/** A namespace whose budgets the webhook has seen. */
+export async function withBudgets(setting: WebhookSetting, namespace: string, place: Place = {}): Promise<void> {
+  const { labels = enabled, budgetNames = ['gateway'], spec = {} } = place;
+  await createNamespace(setting, namespace, labels);
+  for (const name of budgetNames) {
+    const budget = outboundBudget({ spec }) as CustomObject;
+    await setting.client.create(budgets, { ...budget, metadata: { namespace, name } }, call);
+  }
+  const { surroundings } = setting.controller;
+  await until(() => seenBudgets(setting, namespace), budgetNames.length);
+  await until(() => surroundings.namespaceLabels(namespace) !== undefined, true);
 }
 
 export interface Replica {

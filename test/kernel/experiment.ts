@@ -31,6 +31,15 @@ export const stateOf = (demand: Demand, nofile = 1024): ProofState => {
   };
 };
 
+/**
+ * The same where no late RST ends TIME_WAIT (RFC 1337): a far end that sends its FIN twice, on a busy machine, answers the second
+ * ACK by one.
+ */
+export const withWholeTimeWait = (state: ProofState): ProofState => ({
+  ...state,
+  sysctls: [...state.sysctls, { name: 'net.ipv4.tcp_rfc1337', value: '1' }],
+});
+
 /** The same where we spread what the pod's program opens. Throws where this machine cannot. */
 export const spreadExperiment = async (demand: Demand): Promise<Experiment & { readonly note: string | undefined }> => {
   const signal = AbortSignal.timeout(60_000);

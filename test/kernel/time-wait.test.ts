@@ -3,22 +3,21 @@ import { expect, it } from 'vitest';
 import type { ProofState } from '../../src/prove/proof-state.ts';
 import { demand, outbound } from '../planner/demands.ts';
 import { type Bench, startBench } from './bench-pod.ts';
-import { stateOf } from './experiment.ts';
+import { stateOf, withWholeTimeWait } from './experiment.ts';
 
 const portRange = { low: 40_000, high: 40_079 };
 const ports = 80;
 
 /** What is planned for a pod that has `live` connections and closes so many a second, of which the proof sees one burst. */
-const churning = (live: number, closesPerSecond: number): ProofState => {
-  const state = stateOf(
-    demand({
-      pod: { hostNetwork: false, declaredPorts: [], portRange, kubeletReservesPorts: true },
-      outbound: [outbound({ connections: live, closesPerSecond })],
-    }),
+const churning = (live: number, closesPerSecond: number): ProofState =>
+  withWholeTimeWait(
+    stateOf(
+      demand({
+        pod: { hostNetwork: false, declaredPorts: [], portRange, kubeletReservesPorts: true },
+        outbound: [outbound({ connections: live, closesPerSecond })],
+      }),
+    ),
   );
-  // A late RST would end TIME_WAIT (RFC 1337).
-  return { ...state, sysctls: [...state.sysctls, { name: 'net.ipv4.tcp_rfc1337', value: '1' }] };
-};
 
 const openAndClose = async (bench: Bench, count: number): Promise<void> => {
   const { open: plan, listeners } = bench.topology.flows[0]!;
